@@ -1,0 +1,34 @@
+//! [`Outbound`]: a publisher's end of a transport.
+
+use std::time::Duration;
+
+use crate::TransportError;
+
+/// Whether a message was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The transport has it now and will deliver it, or deliver it again, as long as this process lives.
+    Taken,
+    /// Nobody to give it to, or no room: the caller keeps it and tries again after [`Outbound::wait_ready`].
+    NotNow,
+}
+
+/// How many messages were taken but had not left when the transport was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsent(pub u64);
+
+/// A publisher's end of a transport. It reconnects by itself, with capped backoff and jitter, for as long as it lives.
+pub trait Outbound: Send {
+    /// Hands one message over, without waiting.
+    ///
+    /// # Errors
+    /// Only what trying again can't mend: a message too large, a password refused.
+    fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError>;
+
+    /// Waits until [`try_send`](Self::try_send) may succeed for `topic`, at most `limit`; whether it may.
+    fn wait_ready(&mut self, topic: &str, limit: Duration) -> bool;
+
+    /// Waits until all that was taken has left this host's hands (ZeroMQ) or was acknowledged (MQTT), at most `limit`,
+    /// and closes.
+    fn close(self: Box<Self>, limit: Duration) -> Unsent;
+}

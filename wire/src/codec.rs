@@ -1,0 +1,269 @@
+//! Messages to bytes and back: JSON or `MessagePack` of one structure, and the bare payloads of foreign publishers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DecodeError;
+use crate::message::{Body, Header, Message, Reading};
+use crate::process::ProcessIdentity;
+use crate::time::UtcNanos;
+use crate::topic::Kind;
+use crate::value::{Fields, Text};
+use crate::{MAX_PAYLOAD_BYTES, Value};
+
+/// The key whose presence makes a payload an envelope, and whose value is the envelope's version.
+const MARK: &[u8] = b"lastbeat";
+const VERSION: u64 = 1;
+
+/// How an envelope is written. A reader tells them apart by the first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// Readable, and written by anything.
+    #[default]
+    Json,
+    /// The same structure in fewer bytes.
+    MessagePack,
+}
+
+/// The structure on the wire; every key but `lastbeat` may be missing.
+#[derive(Serialize, Deserialize)]
+struct Envelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lastbeat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<UtcNanos>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    host: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessIdentity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<UtcNanos>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<UtcNanos>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    fields: Option<Fields<'a>>,
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Writes a message; its publisher travels in the topic.
+///
+/// # Panics
+/// Never: each part of a message has a form in both encodings.
+pub fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
+    let header = message.header.clone();
+    let reading = if let Body::Reading(reading) = &message.body { Some(reading.clone()) } else { None };
+    let envelope = Envelope {
+        lastbeat: Some(VERSION),
+        seq: header.sequence,
+        sent: header.sent_at,
+        up: header.uptime,
+        host: header.host.map(Text),
+        process: header.process,
+        time: reading.as_ref().and_then(|reading| reading.time),
+        row: reading.as_ref().and_then(|reading| reading.row_time),
+        fields: reading.map(|reading| reading.fields),
+    };
+    match encoding {
+        Encoding::Json => serde_json::to_vec(&envelope).expect("invariant: an envelope has only string keys"),
+        Encoding::MessagePack => rmp_serde::to_vec_named(&envelope).expect("invariant: writing to memory can't fail"),
+    }
+}
+
+/// Reads the payload of a topic of the given kind.
+///
+/// A payload without the key `lastbeat` is a foreign publisher's: on `sensor/` all of it becomes fields, on the other
+/// topics it says nothing beyond its topic and may be empty or anything.
+pub fn decode(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(DecodeError::TooLarge { bytes: payload.len() });
+    }
+    let envelope = if mentions_mark(payload) { parse::<Envelope<'_>>(payload) } else { Ok(Envelope::none()) };
+    let envelope = match envelope {
+        Ok(envelope) if envelope.lastbeat.is_some_and(|version| version != VERSION) => {
+            return Err(DecodeError::Version(envelope.lastbeat.unwrap_or_default()));
+        }
+        Ok(envelope) if envelope.lastbeat.is_some() => envelope,
+        // The mark stood elsewhere, in a value say: a bare payload after all.
+        Ok(_) => return bare(kind, payload),
+        Err(error) => return Err(error),
+    };
+    let body = match kind {
+        Kind::Sensor => Body::Reading(Reading {
+            time: envelope.time,
+            row_time: envelope.row,
+            fields: not_empty(envelope.fields.unwrap_or_default())?,
+        }),
+        other => wordless(other),
+    };
+    let header = Header {
+        process: envelope.process,
+        sequence: envelope.seq,
+        sent_at: envelope.sent,
+        uptime: envelope.up,
+        host: envelope.host.map(|Text(host)| host),
+    };
+    Ok(Message { header, body })
+}
+
+impl Envelope<'_> {
+    fn none() -> Self {
+        Self {
+            lastbeat: None,
+            seq: None,
+            sent: None,
+            up: None,
+            host: None,
+            process: None,
+            time: None,
+            row: None,
+            fields: None,
+        }
+    }
+}
+
+fn bare(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
+    let body = match kind {
+        Kind::Sensor if payload.is_empty() => return Err(DecodeError::Empty),
+        Kind::Sensor => Body::Reading(Reading { fields: not_empty(parse(payload)?)?, ..Reading::default() }),
+        other => wordless(other),
+    };
+    Ok(Message { header: Header::default(), body })
+}
+
+/// A reading whose every value was NaN is still a reading: the publisher spoke. One with nothing at all is a mistake.
+fn not_empty(fields: Fields<'_>) -> Result<Fields<'_>, DecodeError> {
+    if fields.is_empty() && fields.skipped() == 0 { Err(DecodeError::Empty) } else { Ok(fields) }
+}
+
+fn wordless(kind: Kind) -> Body<'static> {
+    match kind {
+        Kind::Sensor => Body::Reading(Reading::default()),
+        Kind::Beat => Body::Beat,
+        Kind::Bye => Body::Bye,
+        Kind::Rip => Body::Rip,
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
+    // The first byte of a MessagePack map: fixmap, map 16, map 32. None of them starts a JSON text.
+    if matches!(payload.first(), Some(0x80..=0x8f | 0xde | 0xdf)) {
+        rmp_serde::from_slice(payload).map_err(|error| DecodeError::MessagePack(error.to_string()))
+    } else {
+        serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))
+    }
+}
+
+/// Whether the mark may stand in the payload. Our own encoders put it first, so this ends at once for them.
+fn mentions_mark(payload: &[u8]) -> bool {
+    payload.windows(MARK.len()).any(|window| window == MARK)
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BootId, HostId};
+
+    fn reading(payload: &[u8]) -> Vec<(String, Value<'_>)> {
+        match decode(Kind::Sensor, payload).unwrap().body {
+            Body::Reading(reading) => reading.fields.iter().map(|(n, v)| (n.to_owned(), v.clone())).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn example() -> Message<'static> {
+        Message {
+            header: Header {
+                process: Some(ProcessIdentity {
+                    host: HostId(0xabc),
+                    boot: BootId(0xdef),
+                    pid_namespace: 4_026_531_836,
+                    pid: 4242,
+                    start: 123_456,
+                }),
+                sequence: Some(7),
+                sent_at: Some(UtcNanos(1_700_000_000_000_000_001)),
+                uptime: Some(5_000_000_000),
+                host: Some("web-1".into()),
+            },
+            body: Body::Reading(Reading {
+                time: None,
+                row_time: Some(UtcNanos(1)),
+                fields: [("lux".into(), Value::Integer(19)), ("on".into(), Value::Boolean(true))].into_iter().collect(),
+            }),
+        }
+    }
+
+    #[test]
+    fn json_bytes_are_these() {
+        assert_eq!(
+            String::from_utf8(encode(&example(), Encoding::Json)).unwrap(),
+            r#"{"lastbeat":1,"seq":7,"sent":1700000000000000001,"up":5000000000,"host":"web-1","process":{"host":"0000000000000abc","boot":"00000000000000000000000000000def","pidns":4026531836,"pid":4242,"start":123456},"row":1,"fields":{"lux":19,"on":true}}"#
+        );
+    }
+
+    #[test]
+    fn both_encodings_come_back_as_they_went() {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            assert_eq!(decode(Kind::Sensor, &encode(&example(), encoding)).unwrap(), example());
+        }
+    }
+
+    #[test]
+    fn a_foreign_object_is_taken_whole_as_fields() {
+        assert_eq!(
+            reading(br#"{"celsius":21.5,"v":3}"#),
+            [("celsius".to_owned(), Value::Float(21.5)), ("v".to_owned(), Value::Integer(3))]
+        );
+        assert_eq!(reading(b" 21.5 "), [("value".to_owned(), Value::Float(21.5))]);
+        assert_eq!(
+            reading(br#"{"a":{"b":1,"c":[true,null,"x"]},"n":null}"#),
+            [
+                ("a.b".to_owned(), Value::Integer(1)),
+                ("a.c.0".to_owned(), Value::Boolean(true)),
+                ("a.c.2".to_owned(), Value::Text("x".into()))
+            ]
+        );
+        assert_eq!(reading(br#"{"from":"lastbeat"}"#), [("from".to_owned(), Value::Text("lastbeat".into()))]);
+    }
+
+    #[test]
+    fn a_foreign_beat_may_be_empty_or_anything() {
+        for payload in [&b""[..], b"hello", b"{", b"\xff\0"] {
+            assert_eq!(decode(Kind::Beat, payload).unwrap().body, Body::Beat);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_place_and_the_value() {
+        let error = |payload: &[u8]| decode(Kind::Sensor, payload).unwrap_err().to_string();
+        assert_eq!(error(b""), "a reading without fields");
+        assert_eq!(error(b"{}"), "a reading without fields");
+        assert_eq!(error(br#"{"lastbeat":2,"fields":{"a":1}}"#), "envelope version 2, only 1 is known");
+        assert!(error(b"{\"a\":\n nope}").contains("line 2 column 3"), "{}", error(b"{\"a\":\n nope}"));
+        assert!(error(br#"{"lastbeat":1,"sent":"soon","fields":{"a":1}}"#).contains("soon"));
+        assert!(error(&vec![b' '; MAX_PAYLOAD_BYTES + 1]).contains("1048577 bytes"));
+        let deep = "[".repeat(100);
+        assert!(error(deep.as_bytes()).contains("nested deeper than 16"), "{}", error(deep.as_bytes()));
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_left_out_and_counted() {
+        let fields: Fields<'_> =
+            [("bad".into(), Value::Float(f64::NAN)), ("good".into(), Value::Float(1.0))].into_iter().collect();
+        assert_eq!((fields.len(), fields.skipped()), (1, 1));
+    }
+}

@@ -1,0 +1,29 @@
+//! What travels between publishers and subscribers: topics, messages and their bytes.
+//!
+//! Nothing here does I/O or reads a clock. Anyone may be a publisher: what must be sent, and what may be left out, is
+//! written in `docs/PROTOCOL.md`; this crate is that page as code.
+
+mod codec;
+mod error;
+mod message;
+mod process;
+mod publisher;
+mod time;
+mod topic;
+mod value;
+
+pub use codec::{Encoding, decode, encode};
+pub use error::DecodeError;
+pub use message::{Body, Header, Message, Reading};
+pub use process::{BootId, HostId, ProcessIdentity};
+pub use publisher::{InvalidPublisherId, PublisherId};
+pub use time::UtcNanos;
+pub use topic::{Kind, Topic, TopicError};
+pub use value::{Fields, Value};
+
+/// Most bytes a payload may have; a larger one is refused before it is parsed.
+pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// Most fields one reading may have.
+pub const MAX_FIELDS: usize = 1024;
+/// Most bytes the name of a field may have.
+pub const MAX_FIELD_NAME_BYTES: usize = 255;

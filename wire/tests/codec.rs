@@ -1,0 +1,78 @@
+//! Properties of the codec: what goes in comes out, and no bytes bring it down.
+
+use lastbeat_wire::{
+    Body, BootId, Encoding, Fields, Header, HostId, Kind, Message, ProcessIdentity, Reading, Topic, UtcNanos, Value,
+    decode, encode,
+};
+use proptest::prelude::*;
+
+fn value() -> impl Strategy<Value = Value<'static>> {
+    prop_oneof![
+        any::<i64>().prop_map(Value::Integer),
+        any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::Float),
+        any::<bool>().prop_map(Value::Boolean),
+        any::<String>().prop_map(|text| Value::Text(text.into())),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Message<'static>> {
+    let process = (any::<u64>(), any::<u128>(), any::<u64>(), any::<u32>(), any::<u64>()).prop_map(
+        |(host, boot, pid_namespace, pid, start)| ProcessIdentity {
+            host: HostId(host),
+            boot: BootId(boot),
+            pid_namespace,
+            pid,
+            start,
+        },
+    );
+    let header = (
+        proptest::option::of(process),
+        any::<Option<u64>>(),
+        any::<Option<i64>>(),
+        any::<Option<u64>>(),
+        any::<Option<String>>(),
+    )
+        .prop_map(|(process, sequence, sent_at, uptime, host)| Header {
+            process,
+            sequence,
+            sent_at: sent_at.map(UtcNanos),
+            uptime,
+            host: host.map(Into::into),
+        });
+    let fields = proptest::collection::vec(("[^\0]{1,40}", value()), 1..20)
+        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.into(), value)).collect::<Fields<'static>>());
+    let reading = (any::<Option<i64>>(), any::<Option<i64>>(), fields).prop_map(|(time, row_time, fields)| {
+        Body::Reading(Reading { time: time.map(UtcNanos), row_time: row_time.map(UtcNanos), fields })
+    });
+    let body = prop_oneof![4 => reading, 1 => Just(Body::Beat), 1 => Just(Body::Bye), 1 => Just(Body::Rip)];
+    (header, body).prop_map(|(header, body)| Message { header, body })
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(message in message()) {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let bytes = encode(&message, encoding);
+            prop_assert_eq!(&decode(message.body.kind(), &bytes).unwrap(), &message);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for kind in Kind::ALL {
+            let _ = decode(kind, &bytes);
+        }
+        let _ = Topic::parse(&bytes);
+    }
+
+    #[test]
+    fn damage_to_a_real_message_does_not_make_it_panic(message in message(), place: usize, byte: u8, cut: usize) {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let mut bytes = encode(&message, encoding);
+            let place = place % bytes.len();
+            bytes[place] = byte;
+            bytes.truncate(cut % (bytes.len() + 1));
+            let _ = decode(message.body.kind(), &bytes);
+        }
+    }
+}
