@@ -1,4 +1,4 @@
-//! Messages to bytes and back: JSON or `MessagePack` of one structure, and the bare payloads of foreign publishers.
+//! Messages to bytes and back: JSON or MessagePack of one structure, and the bare payloads of foreign publishers.
 
 use serde::{Deserialize, Serialize};
 

@@ -19,7 +19,7 @@ pub enum DecodeError {
     /// Not JSON, or JSON of another shape.
     #[error("bad JSON: {0}")]
     Json(String),
-    /// Not `MessagePack`, or `MessagePack` of another shape.
+    /// Not MessagePack, or MessagePack of another shape.
     #[error("bad MessagePack: {0}")]
     MessagePack(String),
 }

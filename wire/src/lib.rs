@@ -17,7 +17,7 @@ pub use error::DecodeError;
 pub use message::{Body, Header, Message, Reading};
 pub use process::{BootId, HostId, ProcessIdentity};
 pub use publisher::{InvalidPublisherId, PublisherId};
-pub use time::UtcNanos;
+pub use time::{Monotonic, Now, UtcNanos};
 pub use topic::{Kind, Topic, TopicError};
 pub use value::{Fields, Value};
 

@@ -1,4 +1,4 @@
-//! [`UtcNanos`]: a wall-clock instant, for what is stored and shown; never for measuring silence.
+//! The two times: [`UtcNanos`], the wall clock, for what is stored and shown, and [`Monotonic`], for measuring silence.
 
 use std::fmt;
 use std::time::Duration;
@@ -71,6 +71,44 @@ impl<'de> Deserialize<'de> for UtcNanos {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Nanoseconds on a clock that only goes forward, from an arbitrary start: meaningful only against the same clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Monotonic(pub u64);
+
+impl Monotonic {
+    /// The instant `span` later, at most the last one there is.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The time from `earlier` to `self`; zero when `earlier` is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// One look at both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For measuring.
+    pub monotonic: Monotonic,
+    /// For storing and showing.
+    pub utc: UtcNanos,
+}
+
+impl Now {
+    /// What the wall clock, as it goes now, would have shown at another instant of the monotonic one.
+    pub fn utc_at(self, instant: Monotonic) -> UtcNanos {
+        if instant >= self.monotonic {
+            self.utc.plus(instant.since(self.monotonic))
+        } else {
+            self.utc.minus(self.monotonic.since(instant))
+        }
     }
 }
 
