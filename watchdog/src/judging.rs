@@ -53,7 +53,7 @@ impl Watchdog {
     /// Takes the news that a process of this host has ended.
     pub fn exited(&mut self, now: Now, publisher: &str, process: ProcessIdentity, evidence: Evidence) {
         let Some(index) = self.find(publisher) else { return };
-        let sighted = self.links.sees(self.publishers[index].links);
+        let sighted = self.links.sees(self.publishers[index].links.all());
         let publisher = &mut self.publishers[index];
         let ended = Ended { at: now.monotonic, evidence: evidence.clone() };
         if let Some(previous) = publisher.previous.as_mut().filter(|previous| previous.identity == Some(process)) {
@@ -90,7 +90,7 @@ impl Watchdog {
         }
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Will };
         publisher.will = Some(Ended { at: now.monotonic, evidence });
-        let watched = publisher.phase == Phase::Watching && self.links.sees(publisher.links);
+        let watched = publisher.phase == Phase::Watching && self.links.sees(publisher.links.all());
         let (state, process) = (publisher.state, publisher.identity());
         match state {
             State::Alive if watched && process.is_some_and(|process| self.is_local(process)) => {
@@ -105,7 +105,7 @@ impl Watchdog {
     }
 
     fn reached(&mut self, now: Now, index: usize, deadline: Monotonic) {
-        let sighted = self.links.sees(self.publishers[index].links);
+        let sighted = self.links.sees(self.publishers[index].links.all());
         let publisher = &mut self.publishers[index];
         if publisher.is_paused() {
             self.resume(now, index);

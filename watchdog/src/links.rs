@@ -1,5 +1,7 @@
 //! [`Links`]: the subscriber's own connections, and the times in which one was down and nobody watched through it.
 
+use std::time::Duration;
+
 use lastbeat_wire::{Monotonic, Now, UtcNanos};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,37 @@ impl LinkSet {
 
     pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+}
+
+/// The links on which one publisher is heard: those of the present window of time and of the one before. Who has moved
+/// to another broker is not expected at the first one for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HeardOn {
+    present: LinkSet,
+    before: LinkSet,
+    began: Monotonic,
+}
+
+impl HeardOn {
+    /// Takes note of a message. A link that is down does not leave the set for being quiet.
+    pub fn insert(&mut self, now: Monotonic, link: LinkNumber, links: &Links, window: Duration) {
+        if now.since(self.began) >= window {
+            let before = LinkSet(self.present.0 | (self.before.0 & !links.up.0));
+            *self = Self { present: LinkSet::default(), before, began: now };
+        }
+        self.present.insert(link);
+    }
+
+    /// All of them.
+    pub fn all(self) -> LinkSet {
+        LinkSet(self.present.0 | self.before.0)
+    }
+}
+
+impl From<LinkSet> for HeardOn {
+    fn from(present: LinkSet) -> Self {
+        Self { present, ..Self::default() }
     }
 }
 

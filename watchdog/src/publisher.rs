@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delay::Delay;
 use crate::evidence::Evidence;
-use crate::links::LinkSet;
+use crate::links::HeardOn;
 use crate::sequences::Sequences;
 use crate::state::{Cause, State};
 use crate::status::Status;
@@ -86,7 +86,7 @@ pub(crate) struct Publisher {
     pub last_heard_utc: Option<UtcNanos>,
     /// How much of its silence lies before the monotonic clock's start: it was heard on an earlier boot of this host.
     pub silence_before: Duration,
-    pub links: LinkSet,
+    pub links: HeardOn,
     /// The process that is watched, and the one before it.
     pub current: Option<Process>,
     pub previous: Option<Process>,
@@ -121,7 +121,7 @@ impl Publisher {
             last_heard: None,
             last_heard_utc: None,
             silence_before: Duration::ZERO,
-            links: LinkSet::default(),
+            links: HeardOn::default(),
             current: None,
             previous: None,
             will: None,

@@ -24,7 +24,7 @@ impl Watchdog {
         let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
             let publisher = &mut self.publishers[index];
-            let heard_here = publisher.links.is_empty() || publisher.links.contains(link);
+            let heard_here = publisher.links.all().is_empty() || publisher.links.all().contains(link);
             // Who is watched already, on another link, is not put off.
             if !heard_here || publisher.deadline.is_some() || publisher.is_paused() {
                 continue;
@@ -58,7 +58,7 @@ impl Watchdog {
         }
         let reason = format!("{}: {reason}", self.links.name(link));
         for index in 0..self.publishers.len() {
-            if self.links.sees(self.publishers[index].links) {
+            if self.links.sees(self.publishers[index].links.all()) {
                 continue;
             }
             if self.publishers[index].is_paused() {
@@ -126,7 +126,7 @@ impl Watchdog {
         let publisher = &self.publishers[index];
         let threshold = publisher.threshold;
         let anew = now.monotonic.plus(threshold);
-        let Some(seen_since) = self.links.seen_since(publisher.links) else {
+        let Some(seen_since) = self.links.seen_since(publisher.links.all()) else {
             self.blind(now, index, "down when maintenance ended");
             self.stop_watching(index);
             return;
@@ -152,7 +152,7 @@ impl Watchdog {
 
     /// What is to outlive a restart.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        let kept = |publisher: &Publisher| Kept::of(publisher, self.links.names(publisher.links));
+        let kept = |publisher: &Publisher| Kept::of(publisher, self.links.names(publisher.links.all()));
         Snapshot {
             at: now.utc,
             boot: self.rules.host.map(|host| host.process.boot),
@@ -180,7 +180,7 @@ impl Watchdog {
             publisher.last_heard_utc = kept.last_heard;
             publisher.last_heard = kept.last_heard_monotonic;
             publisher.silence_before = kept.silence_before;
-            publisher.links = links;
+            publisher.links = links.into();
             publisher.current = kept.current;
             publisher.previous = kept.previous;
             publisher.will = kept.will;
@@ -224,6 +224,7 @@ impl Watchdog {
         }
         for index in 0..self.publishers.len() {
             self.stop_watching(index);
+            self.publishers[index].note_silence_before(now);
             if self.publishers[index].state == State::Alive {
                 self.was_away(now, index, away_since.unwrap_or(now.utc));
             }
@@ -267,12 +268,17 @@ impl Watchdog {
 }
 
 impl Publisher {
+    /// What of its silence lies before the monotonic clock's start is told by the wall clock.
+    fn note_silence_before(&mut self, now: Now) {
+        if let (Some(Monotonic(0)), Some(heard)) = (self.last_heard, self.last_heard_utc) {
+            self.silence_before = now.utc.since(heard).saturating_sub(now.monotonic.since(Monotonic(0)));
+        }
+    }
+
     /// What it bears of an earlier boot's monotonic clock is told in this one's.
     fn rebooted(&mut self, now: Now) {
-        let silence = self.last_heard_utc.map(|heard| now.utc.since(heard));
-        self.last_heard = silence.map(|silence| now.monotonic.minus(silence));
-        let since_boot = now.monotonic.since(Monotonic(0));
-        self.silence_before = silence.map_or(Duration::ZERO, |silence| silence.saturating_sub(since_boot));
+        self.last_heard = self.last_heard_utc.map(|heard| now.monotonic.minus(now.utc.since(heard)));
+        self.note_silence_before(now);
         self.conflict = None;
         for process in self.current.iter_mut().chain(&mut self.previous) {
             process.delay.rebooted();

@@ -138,7 +138,7 @@ impl Watchdog {
             return Reception::Live;
         }
         if let Some(link) = heard.link {
-            publisher.links.insert(link);
+            publisher.links.insert(now.monotonic, link, &self.links, publisher.threshold);
         }
         if let Some(host) = &heard.header.host
             && publisher.host.as_deref() != Some(shortened(host))
@@ -192,7 +192,7 @@ impl Watchdog {
         }
         // What still comes on a link that is down makes nobody watched. In a replay the flips tell.
         let sighted = match heard.link {
-            Some(_) => self.links.sees(publisher.links),
+            Some(_) => self.links.sees(publisher.links.all()),
             None => publisher.state != State::Blind,
         };
         let paused = publisher.is_paused();
