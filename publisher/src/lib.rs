@@ -1,0 +1,18 @@
+//! Publishes readings and beats: from CSV files, and from this machine's own sensors.
+//!
+//! ```text
+//! Source ──reading──▶ Pace ──when due──▶ Publisher ──message──▶ Outbox ──bytes──▶ Outbound (lastbeat-transport)
+//!  csv, host           every, speed       sequence, beats        holds what can't be sent
+//! ```
+//! A new source is one file beside `host.rs` and one arm in `command.rs`.
+
+pub mod cli;
+mod command;
+mod failure;
+mod pace;
+mod record;
+mod sensors;
+mod stop;
+
+pub use command::run;
+pub use failure::Failure;
