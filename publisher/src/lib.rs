@@ -12,6 +12,7 @@ mod failure;
 mod pace;
 mod record;
 mod sensors;
+pub mod source;
 mod stop;
 
 pub use command::run;
