@@ -1,2 +1,5 @@
-//! x
+//! Watches publishers, keeps what they say, and tells who is alive and why.
+
+#![allow(dead_code)] // TEMPORARY until the loop lands
+mod record;
 fn main() {}

@@ -1,1 +1,33 @@
-//! x
+//! Who is alive: the liveness state machine.
+//!
+//! Events and `now` go in, [`Output`]s come out. No I/O, no clock, no task: what is tested here in simulated time is what
+//! runs. [`Watchdog`] is the machine; `docs/ARCHITECTURE.md` draws its states.
+
+mod config;
+mod deadlines;
+mod delay;
+mod evidence;
+mod flip;
+mod judging;
+mod links;
+mod output;
+mod publisher;
+mod sequences;
+mod sight;
+mod snapshot;
+mod state;
+mod status;
+mod verdict;
+mod watchdog;
+
+pub use config::{HostView, PublisherRules, WatchRules};
+pub use evidence::{Evidence, Fact, Source};
+pub use flip::Flip;
+pub use links::{LinkNumber, Unwatched};
+pub use output::{Attend, Notice, Output, Question};
+pub use publisher::Counts;
+pub use snapshot::Snapshot;
+pub use state::{Cause, State};
+pub use status::Status;
+pub use verdict::{Dead, Verdict, judge};
+pub use watchdog::{Heard, Reception, Watchdog};

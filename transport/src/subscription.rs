@@ -1,0 +1,127 @@
+//! [`Subscription`]: holds a subscriber's link open; [`Inbox`]: how a transport's thread hands over what arrives.
+
+use std::{fmt, thread::JoinHandle};
+
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Arrival, Incoming, LinkIndex, waiting::wait_for};
+
+/// A subscriber's open link. Dropping it closes the link and waits for the link's thread to end.
+#[must_use = "dropping a subscription ends it"]
+pub struct Subscription {
+    stop: CancellationToken,
+    wake: Option<Box<dyn FnOnce() + Send>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Subscription {
+    /// `wake` makes the thread look at `stop`, wherever it waits.
+    pub(crate) fn new(
+        stop: CancellationToken,
+        wake: impl FnOnce() + Send + 'static,
+        thread: Option<JoinHandle<()>>,
+    ) -> Self {
+        Self { stop, wake: Some(Box::new(wake)), thread }
+    }
+
+    /// Closes the link and waits for its thread to end. Nothing arrives afterwards.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(wake) = self.wake.take() {
+            wake();
+        }
+        if let Some(thread) = self.thread.take() {
+            let name = thread.thread().name().unwrap_or("a link's thread").to_owned();
+            if thread.join().is_err() {
+                tracing::error!("{name} had panicked");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("stopped", &self.stop.is_cancelled()).finish_non_exhaustive()
+    }
+}
+
+/// Nobody wants what arrives any more: the subscription was stopped, or the channel's other end is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+/// A transport's end of the channel into the subscriber's loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Inbox {
+    pub(crate) link: LinkIndex,
+    pub(crate) incoming: Sender<Incoming>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Inbox {
+    /// Hands over, and waits while the channel is full: that is the backpressure.
+    pub(crate) fn hand(&self, arrival: Arrival) -> Result<(), Stopped> {
+        match self.incoming.try_send(Incoming { link: self.link, arrival }) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Stopped),
+            Err(TrySendError::Full(incoming)) => self.hand_when_there_is_room(incoming),
+        }
+    }
+
+    fn hand_when_there_is_room(&self, incoming: Incoming) -> Result<(), Stopped> {
+        let room = async {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => None,
+                permit = self.incoming.reserve() => permit.ok(),
+            }
+        };
+        wait_for(room, None).flatten().ok_or(Stopped)?.send(incoming);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use tokio::sync::mpsc;
+
+    fn inbox(room: usize) -> (Inbox, mpsc::Receiver<Incoming>) {
+        let (incoming, receiver) = mpsc::channel(room);
+        (Inbox { link: LinkIndex(3), incoming, stop: CancellationToken::new() }, receiver)
+    }
+
+    #[test]
+    fn a_full_channel_makes_the_thread_wait_for_room() {
+        let (inbox, mut receiver) = inbox(1);
+        let thread = thread::spawn(move || (0..100).try_for_each(|_| inbox.hand(Arrival::Up)));
+        for _ in 0..100 {
+            assert_eq!(receiver.blocking_recv().unwrap().link, LinkIndex(3));
+        }
+        assert_eq!(thread.join().unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_room() {
+        let (inbox, _receiver) = inbox(1);
+        inbox.hand(Arrival::Up).unwrap();
+        let stop = inbox.stop.clone();
+        let thread = thread::spawn(move || inbox.hand(Arrival::Up));
+        Subscription::new(stop, || {}, None).stop();
+        assert_eq!(thread.join().unwrap(), Err(Stopped));
+    }
+
+    #[test]
+    fn a_receiver_that_is_gone_ends_it() {
+        let (inbox, receiver) = inbox(1);
+        drop(receiver);
+        assert_eq!(inbox.hand(Arrival::Up), Err(Stopped));
+    }
+}

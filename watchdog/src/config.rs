@@ -1,0 +1,57 @@
+//! [`WatchRules`]: what the watchdog is told once, when it is made.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use lastbeat_wire::{ProcessIdentity, PublisherId, UtcNanos};
+
+/// How to watch.
+#[derive(Debug, Clone)]
+pub struct WatchRules {
+    /// The silence that is allowed, unless a publisher has its own rule.
+    pub threshold: Duration,
+    /// The names of the subscriber's links, at most 64; a [`LinkNumber`](crate::LinkNumber) is a place in it.
+    pub links: Vec<String>,
+    /// Where the watchdog itself runs: what it can look at.
+    pub host: Option<HostView>,
+    /// How long an answer from a probe is waited for; then the verdict falls without it.
+    pub probe_limit: Duration,
+    /// How long messages may take that were sent before a link came back or the watchdog woke; only then it judges.
+    pub settle: Duration,
+    /// Most publishers that are remembered; messages of further ones are refused.
+    pub max_publishers: usize,
+    /// Rules for single publishers.
+    pub publishers: HashMap<PublisherId, PublisherRules>,
+}
+
+/// What the watchdog can see of the world's processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostView {
+    /// Its own process, for the host, boot and PID namespace in it.
+    pub process: ProcessIdentity,
+    /// When this host was started: a process of another boot, last heard before that, can't run any more.
+    pub booted_at: UtcNanos,
+}
+
+/// Rules for one publisher.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PublisherRules {
+    /// The silence it is allowed.
+    pub threshold: Option<Duration>,
+    /// Whether it is missed when it is never heard at all.
+    pub expected: bool,
+}
+
+impl Default for WatchRules {
+    fn default() -> Self {
+        Self {
+            threshold: Duration::from_secs(50),
+            links: Vec::new(),
+            host: None,
+            probe_limit: Duration::from_secs(1),
+            settle: Duration::from_secs(1),
+            max_publishers: 1_000_000,
+            publishers: HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Delay`]: how long a message waited somewhere before it came, whatever the clocks of the two hosts show.
+//!
+//! A broker that kept a message for an hour delivers it at once; it was a sign of life an hour ago and is none now. Two
+//! clocks tell, each compared with its own smallest difference so far: the publisher's monotonic clock, which no step of a
+//! wall clock disturbs, and its wall clock, which goes on while a host is suspended. A message is late only as far as both
+//! say so.
+
+use std::time::Duration;
+
+use lastbeat_wire::{Header, Now};
+use serde::{Deserialize, Serialize};
+
+/// The delays of the messages of one process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delay {
+    monotonic: Baseline,
+    wall: Baseline,
+}
+
+/// The smallest difference of two clocks, in nanoseconds, over the last two windows: a shift that lasts (a virtual machine
+/// that was frozen, say) is learned after at most two windows instead of being called late for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Baseline {
+    /// Where the present window began, on our monotonic clock.
+    began: u64,
+    present: Option<i64>,
+    before: Option<i64>,
+}
+
+impl Delay {
+    /// The delay of a message that came `now`; zero while there is nothing to compare with. `window` is how long a shift
+    /// must last to be believed.
+    pub fn of(&mut self, now: Now, header: &Header<'_>, window: Duration) -> Duration {
+        let monotonic = header.uptime.map(|uptime| difference(now.monotonic.0, uptime));
+        let wall = header.sent_at.map(|sent_at| now.utc.0.saturating_sub(sent_at.0));
+        let by_monotonic = monotonic.and_then(|found| self.monotonic.excess(now, found, window));
+        let by_wall = wall.and_then(|found| self.wall.excess(now, found, window));
+        match (by_monotonic, by_wall) {
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other).unwrap_or_default(),
+        }
+    }
+
+    /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
+    pub fn rebooted(&mut self) {
+        self.monotonic = Baseline::default();
+        self.wall.began = 0;
+    }
+}
+
+impl Baseline {
+    fn excess(&mut self, now: Now, found: i64, window: Duration) -> Option<Duration> {
+        let known = self.present.into_iter().chain(self.before).min();
+        if now.monotonic.0.saturating_sub(self.began) >= u64::try_from(window.as_nanos()).unwrap_or(u64::MAX) {
+            *self = Self { began: now.monotonic.0, present: Some(found), before: self.present };
+        } else {
+            self.present = Some(self.present.map_or(found, |present| present.min(found)));
+        }
+        let excess = found.saturating_sub(known?);
+        Some(u64::try_from(excess).map_or(Duration::ZERO, Duration::from_nanos))
+    }
+}
+
+fn difference(ours: u64, theirs: u64) -> i64 {
+    let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+    signed(ours).saturating_sub(signed(theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lastbeat_wire::{Monotonic, UtcNanos};
+
+    const SECOND: u64 = 1_000_000_000;
+    const WINDOW: Duration = Duration::from_secs(50);
+
+    /// Seconds on our clock, on the publisher's monotonic one, and on its wall clock.
+    fn delay(delay: &mut Delay, ours: u64, uptime: u64, sent: u64) -> u64 {
+        let utc = |seconds: u64| UtcNanos(i64::try_from(seconds * SECOND).unwrap());
+        let now = Now { monotonic: Monotonic(ours * SECOND), utc: utc(1_000_000 + ours) };
+        let header =
+            Header { uptime: Some(uptime * SECOND), sent_at: Some(utc(1_000_000 + sent)), ..Header::default() };
+        delay.of(now, &header, WINDOW).as_secs()
+    }
+
+    #[test]
+    fn the_first_message_has_nothing_to_be_compared_with() {
+        assert_eq!(delay(&mut Delay::default(), 5000, 3, 20), 0);
+    }
+
+    #[test]
+    fn a_message_that_waited_is_late_by_that_much_also_in_a_burst() {
+        let mut known = Delay::default();
+        assert_eq!(delay(&mut known, 100, 10, 100), 0);
+        assert_eq!(delay(&mut known, 1000, 20, 110), 890);
+        assert_eq!(delay(&mut known, 1000, 30, 120), 880);
+        assert_eq!(delay(&mut known, 1000, 910, 1000), 0);
+    }
+
+    #[test]
+    fn a_step_of_the_publishers_wall_clock_makes_nothing_late() {
+        let mut known = Delay::default();
+        assert_eq!(delay(&mut known, 10_000, 10, 10_000), 0);
+        assert_eq!(delay(&mut known, 10_010, 20, 10_010 - 3600), 0);
+        assert_eq!(delay(&mut known, 10_020, 30, 10_020 + 3600), 0);
+    }
+
+    #[test]
+    fn a_host_that_slept_is_not_late_since_its_wall_clock_went_on() {
+        let mut known = Delay::default();
+        assert_eq!(delay(&mut known, 100, 10, 100), 0);
+        assert_eq!(delay(&mut known, 4000, 20, 4000), 0);
+    }
+
+    #[test]
+    fn a_shift_of_both_clocks_is_learned_within_two_windows() {
+        let mut known = Delay::default();
+        assert_eq!(delay(&mut known, 100, 10, 100), 0);
+        for ours in (4000..4100).step_by(10) {
+            delay(&mut known, ours, ours - 3980, ours - 3890);
+        }
+        assert_eq!(delay(&mut known, 4100, 120, 210), 0);
+    }
+}

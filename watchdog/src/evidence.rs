@@ -1,0 +1,130 @@
+//! [`Evidence`]: a fact about a publisher, with its time and its source.
+
+use std::fmt;
+
+use lastbeat_wire::{BootId, HostId, UtcNanos};
+use serde::{Deserialize, Serialize};
+
+/// What was seen, when, and by what means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it was seen.
+    pub at: UtcNanos,
+    /// By what means.
+    pub source: Source,
+    /// What was seen.
+    pub fact: Fact,
+}
+
+/// By what means a fact was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The process table, asked for the PID (sysinfo, and `/proc` on Linux).
+    ProcessTable,
+    /// A pidfd, which the kernel makes readable when the process ends (`pidfd_open(2)`).
+    Pidfd,
+    /// What the publisher's messages said of its process, compared with this host.
+    Identity,
+    /// A message.
+    Message,
+    /// The watchdog's own record of what it heard.
+    Watchdog,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// The process runs; with the state and name the process table shows.
+    Runs {
+        /// For people: `sleeping, "lastbeat-publis"`.
+        detail: String,
+    },
+    /// The process is there, and may not be looked at (EPERM): it runs.
+    NotPermitted,
+    /// The process is stopped.
+    Stopped,
+    /// No such process.
+    Gone,
+    /// Ended, not yet reaped.
+    Zombie,
+    /// The PID belongs to a process with another start time.
+    Reused {
+        /// The start time found, in the unit of `ProcessIdentity::start`.
+        start: u64,
+    },
+    /// The host is on another boot than the process.
+    Rebooted {
+        /// The boot now.
+        boot: BootId,
+    },
+    /// The process is on another host.
+    OtherHost {
+        /// That host.
+        host: HostId,
+    },
+    /// The process is in another PID namespace.
+    OtherNamespace {
+        /// That namespace.
+        pid_namespace: u64,
+    },
+    /// No message told the process.
+    NoIdentity,
+    /// A broker published the will.
+    Will,
+    /// It said goodbye.
+    Goodbye,
+    /// Looking failed.
+    ProbeFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A link went down.
+    LinkDown {
+        /// Which, and what was seen on it.
+        reason: String,
+    },
+    /// Expected, and never heard.
+    NeverHeard,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (seen {}, {})", self.fact, self.at, self.source)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ProcessTable => "in the process table",
+            Self::Pidfd => "by pidfd",
+            Self::Identity => "from what its messages say",
+            Self::Message => "by message",
+            Self::Watchdog => "by the watchdog",
+        })
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runs { detail } => write!(f, "process runs: {detail}"),
+            Self::NotPermitted => f.write_str("process runs, it may not be looked at (EPERM)"),
+            Self::Stopped => f.write_str("process is stopped"),
+            Self::Gone => f.write_str("no such process"),
+            Self::Zombie => f.write_str("process has ended, a zombie"),
+            Self::Reused { start } => write!(f, "PID belongs to another process, started {start}"),
+            Self::Rebooted { boot } => write!(f, "host is on another boot, {boot}"),
+            Self::OtherHost { host } => write!(f, "process is on another host, {host}"),
+            Self::OtherNamespace { pid_namespace } => write!(f, "process is in PID namespace {pid_namespace}"),
+            Self::NoIdentity => f.write_str("no message told its process"),
+            Self::Will => f.write_str("its will was published"),
+            Self::Goodbye => f.write_str("it said goodbye"),
+            Self::ProbeFailed { reason } => write!(f, "looking at its process failed: {reason}"),
+            Self::LinkDown { reason } => write!(f, "link down: {reason}"),
+            Self::NeverHeard => f.write_str("no message since it is expected"),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Judging: a deadline passes, evidence is gathered, a verdict falls.
+
+use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity};
+
+use crate::evidence::{Evidence, Fact, Source};
+use crate::flip::Flip;
+use crate::output::{Output, Question};
+use crate::publisher::{Ended, Phase};
+use crate::state::{Cause, State};
+use crate::verdict::judge;
+use crate::watchdog::{Heard, Watchdog};
+
+impl Watchdog {
+    /// Does what is due. Call it after each event, so that a flood of messages can't starve it.
+    pub fn due(&mut self, now: Now) {
+        while let Some((queued, number)) = self.deadlines.pop_due(now.monotonic) {
+            let index = number as usize;
+            let publisher = &mut self.publishers[index];
+            if publisher.queued != Some(queued) {
+                continue;
+            }
+            publisher.queued = None;
+            match publisher.deadline {
+                None => {}
+                Some(deadline) if deadline > now.monotonic => self.queue(index, deadline),
+                Some(_) if now.monotonic < self.settled_at => self.queue(index, self.settled_at),
+                Some(deadline) => self.reached(now, index, deadline),
+            }
+        }
+    }
+
+    /// Takes the answer to a question. It is ignored if the publisher spoke after the question, or the question is
+    /// no longer open.
+    pub fn answer(&mut self, now: Now, question: &Question, evidence: Evidence) {
+        let Some(index) = self.find(question.publisher.as_str()) else { return };
+        let Phase::Asked { at, missed } = self.publishers[index].phase else { return };
+        if at == question.asked_at && self.publishers[index].identity() == Some(question.process) {
+            self.conclude(now, index, missed, vec![evidence]);
+        }
+    }
+
+    /// Takes the news that a process of this host has ended.
+    pub fn exited(&mut self, now: Now, publisher: &str, process: ProcessIdentity, evidence: Evidence) {
+        let Some(index) = self.find(publisher) else { return };
+        let sighted = self.links.sees(self.publishers[index].links);
+        let publisher = &mut self.publishers[index];
+        let ended = Ended { at: now.monotonic, evidence: evidence.clone() };
+        if let Some(previous) = publisher.previous.as_mut().filter(|previous| previous.identity == Some(process)) {
+            previous.ended.get_or_insert(ended);
+            return;
+        }
+        let Some(current) = publisher.current.as_mut().filter(|current| current.identity == Some(process)) else {
+            return;
+        };
+        if current.ended.is_some() {
+            return;
+        }
+        current.ended = Some(ended);
+        if matches!(publisher.state, State::Finished | State::Paused | State::Dead) || !sighted {
+            return;
+        }
+        if now.monotonic < self.settled_at {
+            let settled_at = self.settled_at;
+            self.watch_until(index, settled_at);
+        } else {
+            self.conclude(now, index, None, vec![evidence]);
+        }
+    }
+
+    /// A will was published: a broker lost the publisher's connection. That is evidence, not a verdict.
+    pub(crate) fn will(&mut self, now: Now, index: usize, heard: &Heard<'_>) {
+        debug_assert_eq!(heard.kind, Kind::Rip);
+        let publisher = &mut self.publishers[index];
+        publisher.counts.messages += 1;
+        if heard.header.process.is_some() && heard.header.process != publisher.identity() {
+            return;
+        }
+        let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Will };
+        publisher.will = Some(Ended { at: now.monotonic, evidence });
+        if let (State::Alive, Some(process)) = (publisher.state, publisher.identity())
+            && self.is_local(process)
+        {
+            self.examine(now, index, None);
+        }
+    }
+
+    fn reached(&mut self, now: Now, index: usize, deadline: Monotonic) {
+        let sighted = self.links.sees(self.publishers[index].links);
+        let publisher = &mut self.publishers[index];
+        if publisher.state == State::Paused {
+            self.resume(now, index);
+            return;
+        }
+        if !sighted {
+            self.stop_watching(index);
+            return;
+        }
+        if let Phase::Asked { missed, .. } = publisher.phase {
+            let reason = format!("no answer within {} ms", self.rules.probe_limit.as_millis());
+            let fact = Fact::ProbeFailed { reason };
+            self.conclude(now, index, missed, vec![Evidence { at: now.utc, source: Source::ProcessTable, fact }]);
+            return;
+        }
+        match publisher.state {
+            State::Alive | State::Blind | State::Unseen => self.examine(now, index, Some(deadline)),
+            State::Silent | State::Suspended | State::Unknown => self.examine(now, index, None),
+            State::Dead | State::Finished | State::Paused => self.stop_watching(index),
+        }
+    }
+
+    /// Gathers evidence: what is known already, else by a question. `missed` is the deadline that calls for it, if one does.
+    pub(crate) fn examine(&mut self, now: Now, index: usize, missed: Option<Monotonic>) {
+        let publisher = &self.publishers[index];
+        let fact = match (&publisher.current, publisher.identity()) {
+            (Some(current), _) if current.ended.is_some() => {
+                let evidence = current.ended.iter().map(|ended| ended.evidence.clone()).collect();
+                self.conclude(now, index, missed, evidence);
+                return;
+            }
+            (None, _) => Fact::NeverHeard,
+            (Some(_), None) => Fact::NoIdentity,
+            (Some(_), Some(process)) if self.is_local(process) => {
+                let asked_at = now.monotonic;
+                let question = Question { publisher: publisher.id.clone(), process, asked_at };
+                self.outputs.push(Output::Ask(question));
+                self.watch_until(index, asked_at.plus(self.rules.probe_limit));
+                self.publishers[index].phase = Phase::Asked { at: asked_at, missed };
+                return;
+            }
+            (Some(_), Some(process)) => self.elsewhere(index, process),
+        };
+        let source = if fact == Fact::NeverHeard { Source::Watchdog } else { Source::Identity };
+        self.conclude(now, index, missed, vec![Evidence { at: now.utc, source, fact }]);
+    }
+
+    /// What can be said of a process that this watchdog can't look at.
+    pub(crate) fn elsewhere(&self, index: usize, process: ProcessIdentity) -> Fact {
+        let last_heard = self.publishers[index].last_heard_utc;
+        match self.rules.host {
+            Some(host) if host.process.boot == process.boot => {
+                Fact::OtherNamespace { pid_namespace: process.pid_namespace }
+            }
+            // Hosts cloned with one machine id are told apart by having been heard since this host was started.
+            Some(host)
+                if host.process.host == process.host && last_heard.is_some_and(|heard| heard < host.booted_at) =>
+            {
+                Fact::Rebooted { boot: host.process.boot }
+            }
+            _ => Fact::OtherHost { host: process.host },
+        }
+    }
+
+    /// The verdict falls.
+    fn conclude(&mut self, now: Now, index: usize, missed: Option<Monotonic>, mut evidence: Vec<Evidence>) {
+        let recheck = self.publishers[index].threshold / 5;
+        let publisher = &mut self.publishers[index];
+        evidence.extend(publisher.will.as_ref().map(|will| will.evidence.clone()));
+        let verdict = judge(&evidence);
+        let ended = verdict.state() == State::Dead && verdict.cause() != Cause::Will;
+        if missed.is_none() && publisher.state == State::Alive && !ended {
+            // Looked at for another reason than a missed deadline, and its process has not ended: go on watching.
+            let deadline = publisher.last_heard.unwrap_or(now.monotonic).plus(publisher.threshold);
+            self.watch_until(index, deadline);
+            return;
+        }
+        if let (true, Some(current)) = (ended, &mut publisher.current) {
+            let evidence = evidence[0].clone();
+            current.ended.get_or_insert(Ended { at: now.monotonic, evidence });
+        }
+        if publisher.state == verdict.state() {
+            publisher.cause = verdict.cause();
+            publisher.evidence = evidence;
+        } else {
+            let at = missed.unwrap_or(now.monotonic);
+            self.flip(now, index, verdict.state(), verdict.cause(), at, evidence);
+        }
+        match self.publishers[index].state {
+            State::Silent | State::Suspended => self.watch_until(index, now.monotonic.plus(recheck)),
+            _ => self.stop_watching(index),
+        }
+    }
+
+    /// Changes a publisher's state and tells of it.
+    pub(crate) fn flip(
+        &mut self,
+        now: Now,
+        index: usize,
+        to: State,
+        cause: Cause,
+        at: Monotonic,
+        evidence: Vec<Evidence>,
+    ) {
+        let publisher = &mut self.publishers[index];
+        let from = std::mem::replace(&mut publisher.state, to);
+        publisher.cause = cause;
+        publisher.since = now.utc_at(at);
+        publisher.evidence.clone_from(&evidence);
+        self.outputs.push(Output::Flip(Flip {
+            publisher: publisher.id.clone(),
+            host: publisher.host.as_deref().map(str::to_owned),
+            from,
+            to,
+            cause,
+            at: publisher.since,
+            noticed_at: now.utc,
+            silence: publisher.last_heard.map(|heard| at.since(heard)),
+            last_heard: publisher.last_heard_utc,
+            process: publisher.identity(),
+            evidence,
+        }));
+    }
+
+    pub(crate) fn is_local(&self, process: ProcessIdentity) -> bool {
+        self.rules.host.is_some_and(|host| {
+            host.process.boot == process.boot && host.process.pid_namespace == process.pid_namespace
+        })
+    }
+
+    /// Nothing is asked of it any more; it is due at `deadline`.
+    pub(crate) fn watch_until(&mut self, index: usize, deadline: Monotonic) {
+        let publisher = &mut self.publishers[index];
+        publisher.phase = Phase::Watching;
+        publisher.deadline = Some(deadline);
+        if publisher.queued.is_none_or(|queued| queued > deadline) {
+            self.queue(index, deadline);
+        }
+    }
+
+    pub(crate) fn stop_watching(&mut self, index: usize) {
+        let publisher = &mut self.publishers[index];
+        publisher.phase = Phase::Watching;
+        publisher.deadline = None;
+    }
+
+    fn queue(&mut self, index: usize, at: Monotonic) {
+        self.publishers[index].queued = Some(at);
+        let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
+        self.deadlines.push(at, number);
+    }
+}

@@ -1,0 +1,113 @@
+//! [`Links`]: the subscriber's own connections, and the times in which one was down and nobody watched through it.
+
+use lastbeat_wire::{Now, UtcNanos};
+use serde::{Deserialize, Serialize};
+
+/// Which of the subscriber's links: its place in [`WatchRules::links`](crate::WatchRules::links), below 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkNumber(pub u16);
+
+/// A time in which nobody watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwatched {
+    /// Through which link; `None`: through none, the watchdog itself was away.
+    pub link: Option<String>,
+    /// Since when.
+    pub from: UtcNanos,
+    /// Until when.
+    pub to: UtcNanos,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// A set of links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LinkSet(u64);
+
+impl LinkSet {
+    pub fn insert(&mut self, link: LinkNumber) {
+        self.0 |= 1 << link.0;
+    }
+
+    pub fn contains(self, link: LinkNumber) -> bool {
+        self.0 & (1 << link.0) != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Which links there are, and which of them are up.
+#[derive(Debug, Clone)]
+pub(crate) struct Links {
+    links: Vec<Link>,
+    up: LinkSet,
+}
+
+#[derive(Debug, Clone)]
+struct Link {
+    name: String,
+    /// Since when it is down, and why; `None` while it is up.
+    down: Option<(UtcNanos, String)>,
+}
+
+impl Links {
+    /// Most links one watchdog can have.
+    pub const MAX: usize = 64;
+
+    /// All down at first, since the watchdog's start.
+    ///
+    /// # Panics
+    /// With more than [`Self::MAX`] names.
+    pub fn all_down(names: &[String], since: UtcNanos) -> Self {
+        assert!(names.len() <= Self::MAX, "invariant: at most 64 links, checked where they are configured");
+        let down = || Some((since, "not connected yet".to_owned()));
+        let links = names.iter().map(|name| Link { name: name.clone(), down: down() }).collect();
+        Self { links, up: LinkSet::default() }
+    }
+
+    /// Whether a publisher heard on these links would be heard now; one never heard, on any.
+    pub fn sees(&self, heard_on: LinkSet) -> bool {
+        if heard_on.is_empty() { !self.up.is_empty() } else { self.up.intersects(heard_on) }
+    }
+
+    pub fn name(&self, link: LinkNumber) -> &str {
+        &self.links[usize::from(link.0)].name
+    }
+
+    pub fn number(&self, name: &str) -> Option<LinkNumber> {
+        let place = self.links.iter().position(|link| link.name == name)?;
+        u16::try_from(place).ok().map(LinkNumber)
+    }
+
+    /// The names of the links in a set.
+    pub fn names(&self, set: LinkSet) -> Vec<String> {
+        let numbers = (0u16..).map(LinkNumber).zip(&self.links);
+        numbers.filter(|(number, _)| set.contains(*number)).map(|(_, link)| link.name.clone()).collect()
+    }
+
+    /// Notes that a link is up; the time it was down, if it was.
+    pub fn set_up(&mut self, now: Now, number: LinkNumber) -> Option<Unwatched> {
+        let link = &mut self.links[usize::from(number.0)];
+        let (from, reason) = link.down.take()?;
+        self.up.insert(number);
+        Some(Unwatched { link: Some(link.name.clone()), from, to: now.utc.max(from), reason })
+    }
+
+    /// Notes that a link is down; whether it was up.
+    pub fn set_down(&mut self, now: Now, number: LinkNumber, reason: &str) -> bool {
+        let link = &mut self.links[usize::from(number.0)];
+        let was_up = link.down.is_none();
+        match &mut link.down {
+            Some((_, known)) => reason.clone_into(known),
+            down @ None => *down = Some((now.utc, reason.to_owned())),
+        }
+        self.up.0 &= !(1 << number.0);
+        was_up
+    }
+}

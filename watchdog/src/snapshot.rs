@@ -1,0 +1,66 @@
+//! [`Snapshot`]: what outlives a restart of the watchdog: who was late is still late.
+
+use lastbeat_wire::{BootId, PublisherId, UtcNanos};
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::publisher::{Counts, Ended, Process, Publisher};
+use crate::state::{Cause, State};
+
+/// The watchdog's memory at one instant, to be kept and given back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was made.
+    pub at: UtcNanos,
+    /// The boot on which it was made: a monotonic clock means nothing on another.
+    pub(crate) boot: Option<BootId>,
+    pub(crate) publishers: Vec<Kept>,
+}
+
+/// What is kept of one publisher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub id: PublisherId,
+    pub host: Option<Box<str>>,
+    pub state: State,
+    pub cause: Cause,
+    pub since: UtcNanos,
+    pub evidence: Vec<Evidence>,
+    pub last_heard: Option<UtcNanos>,
+    pub links: Vec<String>,
+    pub current: Option<Process>,
+    pub previous: Option<Process>,
+    pub will: Option<Ended>,
+    pub counts: Counts,
+}
+
+impl Snapshot {
+    /// How many publishers it remembers.
+    pub fn len(&self) -> usize {
+        self.publishers.len()
+    }
+
+    /// Whether it remembers none.
+    pub fn is_empty(&self) -> bool {
+        self.publishers.is_empty()
+    }
+}
+
+impl Kept {
+    pub fn of(publisher: &Publisher, links: Vec<String>) -> Self {
+        Self {
+            id: publisher.id.clone(),
+            host: publisher.host.clone(),
+            state: publisher.state,
+            cause: publisher.cause,
+            since: publisher.since,
+            evidence: publisher.evidence.clone(),
+            last_heard: publisher.last_heard_utc,
+            links,
+            current: publisher.current.clone(),
+            previous: publisher.previous.clone(),
+            will: publisher.will.clone(),
+            counts: publisher.counts,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! [`Watchdog`]: the machine itself, and what it does with a message. Judging is in `judging.rs`, links and restarts in
+//! `sight.rs`.
+
+use std::collections::HashMap;
+
+use lastbeat_wire::{Header, Kind, Monotonic, Now, PublisherId};
+
+use crate::config::WatchRules;
+use crate::deadlines::Deadlines;
+use crate::evidence::{Evidence, Fact, Source};
+use crate::links::{LinkNumber, Links};
+use crate::output::{Attend, Notice, Output};
+use crate::publisher::{Ended, Process, Publisher};
+use crate::sequences::{Place, Sequences};
+use crate::state::{Cause, State};
+use crate::status::Status;
+
+/// The liveness of all publishers.
+///
+/// After each event take the [`outputs`](Self::outputs); call [`due`](Self::due) after each event and at
+/// [`next_deadline`](Self::next_deadline).
+#[derive(Debug, Clone)]
+pub struct Watchdog {
+    pub(crate) rules: WatchRules,
+    pub(crate) links: Links,
+    pub(crate) publishers: Vec<Publisher>,
+    names: HashMap<PublisherId, u32>,
+    pub(crate) deadlines: Deadlines,
+    /// Nobody is judged before this: messages that wait since a stall come first.
+    pub(crate) settled_at: Monotonic,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// A message as far as the watchdog needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard<'a> {
+    /// Who it is from; a valid publisher id.
+    pub publisher: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// By which link it came; `None` where that is not known any more (a replay).
+    pub link: Option<LinkNumber>,
+    /// Whether a broker kept it from earlier.
+    pub retained: bool,
+    /// Whether its payload could be read.
+    pub readable: bool,
+    /// What it says of its sender; empty where it could not be read.
+    pub header: &'a Header<'a>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    /// It is new, and a sign of life.
+    Live,
+    /// It is new, but no sign of life now: it was under way too long, or its process had ended.
+    Late,
+    /// It had come before; drop it.
+    Duplicate,
+    /// A broker had kept it: history.
+    Retained,
+    /// There are as many publishers as may be: this one is not watched.
+    TooManyPublishers,
+}
+
+/// Which process of a publisher speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Current,
+    Previous,
+}
+
+impl Watchdog {
+    /// Watches from `now` on. All links are down until [`link_up`](Self::link_up).
+    ///
+    /// # Panics
+    /// With more than 64 links.
+    pub fn new(rules: WatchRules, now: Now) -> Self {
+        let links = Links::all_down(&rules.links, now.utc);
+        let mut expected: Vec<_> =
+            rules.publishers.iter().filter(|(_, rules)| rules.expected).map(|(id, _)| id.clone()).collect();
+        expected.sort();
+        let mut watchdog = Self {
+            rules,
+            links,
+            publishers: Vec::new(),
+            names: HashMap::new(),
+            deadlines: Deadlines::default(),
+            settled_at: now.monotonic,
+            outputs: Vec::new(),
+        };
+        for id in expected {
+            watchdog.add(id, now);
+        }
+        watchdog
+    }
+
+    /// Takes what is to be done and told since the last call, in order.
+    pub fn outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When [`due`](Self::due) is to be called next; it may then find nothing to do.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.deadlines.next()
+    }
+
+    /// How many publishers are known.
+    pub fn len(&self) -> usize {
+        self.publishers.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.publishers.is_empty()
+    }
+
+    /// How each publisher stands, in the order in which they became known.
+    pub fn statuses(&self, now: Now) -> impl ExactSizeIterator<Item = Status> {
+        self.publishers.iter().map(move |publisher| publisher.status(now))
+    }
+
+    /// How one publisher stands.
+    pub fn status(&self, now: Now, publisher: &str) -> Option<Status> {
+        Some(self.publishers[self.find(publisher)?].status(now))
+    }
+
+    /// Takes a message.
+    pub fn heard(&mut self, now: Now, heard: &Heard<'_>) -> Reception {
+        let Some(index) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
+        let publisher = &mut self.publishers[index];
+        if heard.retained {
+            publisher.counts.retained += 1;
+            return Reception::Retained;
+        }
+        if heard.kind == Kind::Rip {
+            self.will(now, index, heard);
+            return Reception::Live;
+        }
+        if let Some(link) = heard.link {
+            publisher.links.insert(link);
+        }
+        if let Some(host) = &heard.header.host
+            && publisher.host.as_deref() != Some(host)
+        {
+            publisher.host = Some(host.as_ref().into());
+        }
+        let speaker = self.speaker(now, index, heard.header);
+        self.spoken(now, index, speaker, heard)
+    }
+
+    /// A message of a process that is known by now.
+    fn spoken(&mut self, now: Now, index: usize, mut speaker: Speaker, heard: &Heard<'_>) -> Reception {
+        let settle = self.rules.settle;
+        let publisher = &mut self.publishers[index];
+        let threshold = publisher.threshold;
+        let process = publisher.process(speaker);
+        let place = process.place(heard.header.sequence);
+        if place == Place::Duplicate {
+            publisher.counts.duplicates += 1;
+            return Reception::Duplicate;
+        }
+        let delay = process.delay.of(now, heard.header, threshold);
+        let heard_at = now.monotonic.minus(delay);
+        let posthumous = process.ended.as_ref().is_some_and(|ended| heard_at <= ended.at.plus(settle));
+        let late = delay >= threshold || posthumous;
+        publisher.count(heard, place, late);
+        if heard.kind == Kind::Bye {
+            self.goodbye(now, index, speaker);
+            return Reception::Live;
+        }
+        if late {
+            if !posthumous {
+                publisher.last_heard = publisher.last_heard.max(Some(heard_at));
+            }
+            return Reception::Late;
+        }
+        self.revive(now, index, &mut speaker);
+        self.detect_conflict(now, index, speaker, heard_at);
+        self.alive(now, index, heard_at);
+        Reception::Live
+    }
+
+    /// A live message shows that a publisher lives: nothing before it counts any more.
+    fn alive(&mut self, now: Now, index: usize, heard_at: Monotonic) {
+        let publisher = &mut self.publishers[index];
+        if publisher.will.as_ref().is_some_and(|will| will.at < heard_at) {
+            publisher.will = None;
+        }
+        let silent_since = publisher.last_heard;
+        let deadline = heard_at.max(silent_since.unwrap_or_default()).plus(publisher.threshold);
+        if !matches!(publisher.state, State::Alive | State::Paused) {
+            self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new());
+        }
+        let publisher = &mut self.publishers[index];
+        publisher.last_heard = silent_since.max(Some(heard_at));
+        publisher.last_heard_utc = Some(now.utc_at(heard_at));
+        if publisher.state != State::Paused {
+            self.watch_until(index, deadline);
+        }
+    }
+
+    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker) {
+        let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Goodbye };
+        let publisher = &mut self.publishers[index];
+        let process = publisher.process(speaker);
+        // A foreign publisher that never told its process may come back under the same, unknown one.
+        if process.identity.is_some() {
+            process.ended = Some(Ended { at: now.monotonic, evidence: evidence.clone() });
+        }
+        if speaker == Speaker::Previous {
+            return;
+        }
+        publisher.will = None;
+        let silent_since = publisher.last_heard;
+        if !matches!(publisher.state, State::Finished | State::Paused) {
+            self.flip(now, index, State::Finished, Cause::Goodbye, now.monotonic, vec![evidence]);
+        }
+        let publisher = &mut self.publishers[index];
+        publisher.last_heard = silent_since.max(Some(now.monotonic));
+        publisher.last_heard_utc = Some(now.utc);
+        if publisher.state != State::Paused {
+            self.stop_watching(index);
+        }
+    }
+
+    /// Finds out which process speaks, and takes note of a new one.
+    fn speaker(&mut self, now: Now, index: usize, header: &Header<'_>) -> Speaker {
+        let publisher = &mut self.publishers[index];
+        let Some(current) = &mut publisher.current else {
+            publisher.current = Some(Process::new(header.process));
+            self.attend(index);
+            return Speaker::Current;
+        };
+        let Some(identity) = header.process else { return Speaker::Current };
+        let Some(known) = current.identity else {
+            // It told its process only now: from here on its numbers and its end count.
+            *current = Process::new(Some(identity));
+            self.attend(index);
+            return Speaker::Current;
+        };
+        if known == identity {
+            return Speaker::Current;
+        }
+        if publisher.previous.as_ref().is_some_and(|previous| previous.identity == Some(identity)) {
+            return Speaker::Previous;
+        }
+        let same_kernel = known.boot == identity.boot && known.pid_namespace == identity.pid_namespace;
+        if same_kernel && identity.start < known.start {
+            publisher.previous = Some(Process::new(Some(identity)));
+            return Speaker::Previous;
+        }
+        publisher.previous = publisher.current.replace(Process::new(Some(identity)));
+        publisher.counts.restarts += 1;
+        publisher.will = None;
+        let id = publisher.id.clone();
+        self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
+        self.attend(index);
+        Speaker::Current
+    }
+
+    /// A live message of a process that was thought to have ended: it has not.
+    fn revive(&mut self, now: Now, index: usize, speaker: &mut Speaker) {
+        let publisher = &mut self.publishers[index];
+        let ended = publisher.process(*speaker).ended.take();
+        let said_goodbye = ended.as_ref().is_some_and(|ended| ended.evidence.fact == Fact::Goodbye);
+        if *speaker == Speaker::Previous && publisher.current.as_ref().is_some_and(|current| current.ended.is_some()) {
+            std::mem::swap(&mut publisher.current, &mut publisher.previous);
+            *speaker = Speaker::Current;
+        }
+        if let (Some(_), false, Some(process)) = (ended, said_goodbye, publisher.process(*speaker).identity) {
+            let id = publisher.id.clone();
+            self.outputs.push(Output::Notice(Notice::Contradiction { publisher: id, at: now.utc, process }));
+        }
+    }
+
+    /// The previous process speaks although the current one had begun: two of them use the id.
+    fn detect_conflict(&mut self, now: Now, index: usize, speaker: Speaker, heard_at: Monotonic) {
+        let settle = self.rules.settle;
+        let publisher = &mut self.publishers[index];
+        let process = publisher.process(speaker);
+        process.first_heard.get_or_insert(heard_at);
+        process.last_heard = Some(now.utc_at(heard_at));
+        let (Speaker::Previous, Some(current)) = (speaker, &publisher.current) else { return };
+        let overlaps = current.first_heard.is_some_and(|began| heard_at > began.plus(settle));
+        let (Some(first), Some(second)) = (publisher.previous.as_ref().and_then(|p| p.identity), current.identity)
+        else {
+            return;
+        };
+        if !overlaps {
+            return;
+        }
+        let known = publisher.conflict.replace(heard_at);
+        if known.is_none_or(|known| heard_at.since(known) >= publisher.threshold) {
+            publisher.counts.conflicts += 1;
+            let publisher = publisher.id.clone();
+            self.outputs.push(Output::Notice(Notice::Conflict { publisher, at: now.utc, first, second }));
+        }
+    }
+
+    pub(crate) fn find(&self, publisher: &str) -> Option<usize> {
+        self.names.get(publisher).map(|index| *index as usize)
+    }
+
+    fn find_or_add(&mut self, now: Now, heard: &Heard<'_>) -> Option<usize> {
+        if let Some(index) = self.find(heard.publisher) {
+            return Some(index);
+        }
+        if self.publishers.len() >= self.rules.max_publishers {
+            return None;
+        }
+        // An id that is not valid was refused before it came here; refusing it again costs nothing.
+        PublisherId::try_from(heard.publisher).ok().map(|id| self.add(id, now))
+    }
+
+    pub(crate) fn add(&mut self, id: PublisherId, now: Now) -> usize {
+        let index = self.publishers.len();
+        let rules = self.rules.publishers.get(&id).copied().unwrap_or_default();
+        let mut publisher = Publisher::new(id.clone(), rules.threshold.unwrap_or(self.rules.threshold), now);
+        publisher.expected = rules.expected;
+        self.publishers.push(publisher);
+        let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
+        self.names.insert(id, number);
+        index
+    }
+
+    pub(crate) fn attend(&mut self, index: usize) {
+        let publisher = &self.publishers[index];
+        if let Some(process) = publisher.identity()
+            && self.is_local(process)
+        {
+            self.outputs.push(Output::Attend(Attend { publisher: publisher.id.clone(), process }));
+        }
+    }
+}
+
+impl Process {
+    fn place(&mut self, number: Option<u64>) -> Place {
+        match (&mut self.sequences, number) {
+            (_, None) => Place::New { skipped: 0 },
+            (Some(sequences), Some(number)) => sequences.take(number),
+            (none, Some(number)) => {
+                *none = Some(Sequences::starting_at(number));
+                Place::New { skipped: 0 }
+            }
+        }
+    }
+}
+
+impl Publisher {
+    fn process(&mut self, speaker: Speaker) -> &mut Process {
+        let process = match speaker {
+            Speaker::Current => &mut self.current,
+            Speaker::Previous => &mut self.previous,
+        };
+        process.as_mut().expect("invariant: a speaker is known before it is asked for")
+    }
+
+    fn count(&mut self, heard: &Heard<'_>, place: Place, late: bool) {
+        let counts = &mut self.counts;
+        counts.messages += 1;
+        counts.readings += u64::from(heard.kind == Kind::Sensor && heard.readable);
+        counts.refused += u64::from(!heard.readable);
+        match place {
+            Place::New { skipped } => counts.missed = counts.missed.saturating_add(skipped),
+            Place::Late { filled } => counts.missed = counts.missed.saturating_sub(u64::from(filled)),
+            Place::Duplicate => {}
+        }
+        counts.late += u64::from(late || matches!(place, Place::Late { .. }));
+    }
+}
