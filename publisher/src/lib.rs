@@ -9,11 +9,17 @@
 pub mod cli;
 mod command;
 mod failure;
+mod letterhead;
+mod outbox;
 mod pace;
+mod publish;
+mod publisher;
 mod record;
+mod report;
 mod sensors;
 pub mod source;
 mod stop;
 
 pub use command::run;
 pub use failure::Failure;
+pub use pace::Speed;

@@ -8,6 +8,7 @@ const YEARS: std::ops::RangeInclusive<i64> = 1678..=2261;
 
 /// In which order a date's parts stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
 pub enum DateOrder {
     /// `2018-02-10`, `2018/2/10`: ISO 8601 and its relatives.
     YearFirst,
@@ -43,7 +44,10 @@ impl Written {
             return None;
         }
         written.wall_seconds += rest.time_of_day(&mut written.nanos)?;
-        written.offset = rest.offset()?;
+        rest.spaces();
+        if !rest.0.is_empty() {
+            written.offset = Some(rest.offset()?);
+        }
         rest.0.is_empty().then_some(written)
     }
 }
@@ -104,15 +108,10 @@ impl Rest<'_> {
         (1..=12).contains(&hour).then_some(hour % 12 + add)
     }
 
-    /// `Some(None)` when there is none.
-    fn offset(&mut self) -> Option<Option<i64>> {
-        self.spaces();
-        if self.0.is_empty() {
-            return Some(None);
-        }
+    fn offset(&mut self) -> Option<i64> {
         if matches!(self.0, b"Z" | b"z" | b"UTC" | b"GMT") {
             self.0 = &[];
-            return Some(Some(0));
+            return Some(0);
         }
         let sign = if self.take(b'+') {
             1
@@ -124,7 +123,7 @@ impl Rest<'_> {
         let hours = self.number(2, 2)?;
         self.take(b':');
         let minutes = if self.0.is_empty() { 0 } else { self.number(2, 2)? };
-        (hours <= 23 && minutes <= 59).then_some(Some(sign * (hours * 3600 + minutes * 60)))
+        (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
     }
 
     /// Two digits mean a year from 1970 to 2069, and only between slashes: `1.2.30` is more often a version.

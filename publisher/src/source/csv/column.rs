@@ -111,18 +111,12 @@ impl Column {
     /// A column of which no cell was seen yet takes the type of this one; a whole number then makes it a float, for
     /// nobody knows what comes.
     pub fn read(&mut self, cell: &[u8]) -> Result<Cell, ColumnType> {
-        let kind = match self.kind {
-            Some(kind) => kind,
-            None => {
-                let mut tally = Tally::default();
-                tally.add(cell);
-                let Some(kind) = tally.kind() else { return Ok(Cell::Absent) };
-                let kind = if kind == ColumnType::Integer { ColumnType::Float } else { kind };
-                self.kind = Some(kind);
-                kind
-            }
-        };
-        kind.parse(cell).ok_or(kind)
+        if self.kind.is_none() {
+            let mut tally = Tally::default();
+            tally.add(cell);
+            self.kind = tally.kind().map(|kind| if kind == ColumnType::Integer { ColumnType::Float } else { kind });
+        }
+        self.kind.map_or(Ok(Cell::Absent), |kind| kind.parse(cell).ok_or(kind))
     }
 }
 
@@ -177,7 +171,9 @@ mod tests {
 
     fn kind_of(cells: &[&str]) -> Option<ColumnType> {
         let mut tally = Tally::default();
-        cells.iter().for_each(|cell| tally.add(cell.as_bytes()));
+        for cell in cells {
+            tally.add(cell.as_bytes());
+        }
         tally.kind()
     }
 

@@ -45,8 +45,8 @@ fn sensible_cells(rows: &[ByteRecord]) -> usize {
 /// has a name of its own.
 pub fn has_header(rows: &[ByteRecord]) -> bool {
     let Some((first, rest)) = rows.split_first() else { return false };
-    let named = first.iter().any(|cell| !cell.trim_ascii().is_empty());
-    if !named || !first.iter().all(is_plain_text) {
+    let some_cell_is_a_name = first.iter().any(|cell| !cell.trim_ascii().is_empty());
+    if !some_cell_is_a_name || !first.iter().all(is_plain_text) {
         return false;
     }
     let some_column_has_values = rest.iter().flat_map(ByteRecord::iter).any(|cell| !is_plain_text(cell));

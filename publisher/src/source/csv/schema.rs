@@ -58,7 +58,7 @@ impl Schema {
         rows.retain(|row| row.len() == first.len());
 
         let given = given_names(header_row.as_ref(), first.len(), settings)?;
-        let time = find_time(&rows, &given, settings)?;
+        let time = find_time(&rows, given.as_deref(), settings)?;
         let unnamed = || vec![String::new(); first.len()];
         let names = all_names(given.unwrap_or_else(unnamed), time.as_ref().map(|(place, _)| *place));
         let mut columns: Vec<_> =
@@ -158,30 +158,32 @@ fn field(place: usize, name: String, rows: &[ByteRecord]) -> Column {
 /// Which column holds the time, and how it is written.
 fn find_time(
     rows: &[ByteRecord],
-    names: &Option<Vec<String>>,
+    names: Option<&[String]>,
     settings: &Settings,
 ) -> Result<Option<(usize, TimeFormat)>, CsvError> {
-    let name_of = |place: usize| names.as_ref().and_then(|names| names.get(place)).map(String::as_str);
+    let name_of = |place: usize| names.and_then(|names| names.get(place)).map(String::as_str);
     let width = rows.first().map_or(0, ByteRecord::len);
     let places = match &settings.time_column {
         TimeColumn::Nowhere => return Ok(None),
         TimeColumn::Detect => 0..width,
         TimeColumn::Named(name) => {
-            let known = names.clone().unwrap_or_default();
+            let known = names.unwrap_or_default();
             let by_name = known.iter().position(|known| known == name);
             let by_number = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
             let place = by_name.or(by_number.filter(|place| *place < width));
-            let place = place.ok_or_else(|| settings.no_column("--time-column", name, &known))?;
+            let place = place.ok_or_else(|| settings.no_column("--time-column", name, known))?;
             place..place + 1
         }
     };
-    let named = matches!(settings.time_column, TimeColumn::Named(_));
+    let is_said = matches!(settings.time_column, TimeColumn::Named(_));
     for place in places {
         let format = match &settings.time_format {
             // Both are said: nothing is left to be found.
-            Some(format) if named => Some(format.clone()),
+            Some(format) if is_said => Some(format.clone()),
             Some(format) => best_format(rows, place, vec![format.clone()]),
-            None => best_format(rows, place, TimeFormat::candidates(if named { Some("time") } else { name_of(place) })),
+            None => {
+                best_format(rows, place, TimeFormat::candidates(if is_said { Some("time") } else { name_of(place) }))
+            }
         };
         if let Some(format) = format {
             return Ok(Some((place, format)));
