@@ -68,7 +68,8 @@ async fn ended(process: &ProcessIdentity) -> Result<Evidence, IdentityError> {
         return Ok(evidence(lastbeat_host::look(process)));
     };
     let failed = |source| IdentityError::Read { path: format!("pidfd of {}", process.pid), source };
-    let ending = tokio::io::unix::AsyncFd::register_with_interest(ending, tokio::io::Interest::READABLE).map_err(failed)?;
+    #[expect(deprecated, reason = "its replacement is unsafe; an Ending owns its descriptor and never changes it")]
+    let ending = tokio::io::unix::AsyncFd::with_interest(ending, tokio::io::Interest::READABLE).map_err(failed)?;
     let _ready = ending.readable().await.map_err(failed)?;
     Ok(Evidence { at: Clock.now().utc, source: Source::Pidfd, fact: Fact::Gone })
 }
