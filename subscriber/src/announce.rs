@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use lastbeat_watchdog::{Flip, Notice, Unwatched};
+use lastbeat_wire::UtcNanos;
 
 /// How flips are told on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +23,7 @@ impl Announcer {
     pub fn flip(self, flip: &Flip) {
         let told = match self {
             Self::Json => serde_json::to_string(flip).map_err(io::Error::other).and_then(|json| line(&json)),
-            Self::Text => line(&sentence(flip)),
+            Self::Text => line(&format!("{}  {}", shown(flip.at), sentence(flip))),
             Self::Quiet => {
                 tracing::info!("{}", sentence(flip));
                 Ok(())
@@ -32,28 +34,28 @@ impl Announcer {
             tracing::debug!("stdout: {error}");
         }
     }
+}
 
-    /// Tells something that changes no state.
-    pub fn notice(self, notice: &Notice) {
-        match notice {
-            Notice::Restarted { publisher, old, new, .. } => {
-                tracing::info!(%publisher, "restarted: PID {} instead of {}", new.pid, old.pid);
-            }
-            Notice::Conflict { publisher, first, second, .. } => {
-                tracing::warn!(%publisher, "two processes publish under this id: {first} and {second}");
-            }
-            Notice::Contradiction { publisher, process, .. } => {
-                tracing::warn!(%publisher, "{process} was thought to have ended, and speaks");
-            }
+/// Tells something that changes no state.
+pub fn notice(notice: &Notice) {
+    match notice {
+        Notice::Restarted { publisher, old, new, .. } => {
+            tracing::info!(%publisher, "restarted: PID {} instead of {}", new.pid, old.pid);
+        }
+        Notice::Conflict { publisher, first, second, .. } => {
+            tracing::warn!(%publisher, "two processes publish under this id: {first} and {second}");
+        }
+        Notice::Contradiction { publisher, process, .. } => {
+            tracing::warn!(%publisher, "{process} was thought to have ended, and speaks");
         }
     }
+}
 
-    /// Tells that nobody watched for a while.
-    pub fn unwatched(self, span: &Unwatched) {
-        let length = humantime::format_duration(rounded(span.to.since(span.from)));
-        let link = span.link.as_deref().unwrap_or("all links");
-        tracing::info!("not watched for {length} ({link}): {}", span.reason);
-    }
+/// Tells that nobody watched for a while.
+pub fn unwatched(span: &Unwatched) {
+    let length = humantime::format_duration(rounded(span.to.since(span.from)));
+    let link = span.link.as_deref().unwrap_or("all links");
+    tracing::info!("not watched for {length} ({link}): {}", span.reason);
 }
 
 fn line(text: &str) -> io::Result<()> {
@@ -64,15 +66,20 @@ fn line(text: &str) -> io::Result<()> {
 
 /// A flip for people: what, why, and on what evidence.
 fn sentence(flip: &Flip) -> String {
-    let Flip { publisher, from, to, cause, at, .. } = flip;
-    let mut text = format!("{at}  {publisher}  {from} → {to}: {cause}");
+    let Flip { publisher, from, to, cause, .. } = flip;
+    let mut text = format!("{publisher}  {from} → {to}: {cause}");
     if let Some(silence) = flip.silence {
         text.push_str(&format!("; silent for {}", humantime::format_duration(rounded(silence))));
     }
     for evidence in &flip.evidence {
-        text.push_str(&format!("; {evidence}"));
+        text.push_str(&format!("; {} ({}, {})", evidence.fact, evidence.source, shown(evidence.at)));
     }
     text
+}
+
+/// A time for people, to the millisecond.
+pub fn shown(time: UtcNanos) -> String {
+    time.to_chrono().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Milliseconds are as fine as anybody wants to read.

@@ -37,8 +37,7 @@ pub struct WatchArgs {
     /// The embedded store; the log is in the folder FILE.log beside it.
     #[arg(long, value_name = "FILE", env = "LASTBEAT_STORE")]
     pub store: Option<PathBuf>,
-    /// Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
     /// The silence that is allowed [default: 50s].
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
@@ -62,6 +61,9 @@ pub struct WatchArgs {
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
 }
+
+const INFLUX_HELP: &str =
+    "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET";
 
 const LONG_HELP: &str = "\
 EXAMPLES

@@ -36,12 +36,11 @@ impl Tail {
 pub fn begin(tail: Option<Tail>) {
     let filter = EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    match tail {
-        Some(tail) => builder.with_ansi(false).with_writer(tail).init(),
-        None => {
-            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-            builder.with_ansi(colours).with_writer(io::stderr).init();
-        }
+    if let Some(tail) = tail {
+        builder.with_ansi(false).with_writer(tail).init();
+    } else {
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        builder.with_ansi(colours).with_writer(io::stderr).init();
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lastbeat_watchdog::{State, Status};
-use lastbeat_wire::{Monotonic, Now, UtcNanos};
+use lastbeat_wire::{Monotonic, Now};
 
 use crate::intake::{Intake, Totals};
 
@@ -14,8 +14,6 @@ const SHOWN: usize = 200;
 /// How all stands at one instant.
 #[derive(Debug, Clone, Default)]
 pub struct Overview {
-    /// At which instant.
-    pub at: UtcNanos,
     /// The publishers that need looking at most, at most 200.
     pub publishers: Vec<Status>,
     /// How many there are in each state.
@@ -26,8 +24,6 @@ pub struct Overview {
     pub totals: Totals,
     /// Messages per second.
     pub rate: f64,
-    /// Bytes of the log that wait for the disk.
-    pub pending_bytes: u64,
 }
 
 /// How a link stands.
@@ -66,15 +62,7 @@ impl Overview {
             publishers.truncate(SHOWN);
         }
         publishers.sort_by(|one, other| order(one).cmp(&order(other)));
-        Self {
-            at: now.utc,
-            publishers,
-            states,
-            links: links.to_vec(),
-            totals: intake.totals(),
-            rate,
-            pending_bytes: intake.log().pending_bytes(),
-        }
+        Self { publishers, states, links: links.to_vec(), totals: intake.totals(), rate }
     }
 }
 

@@ -15,7 +15,7 @@ use lastbeat_wire::{Monotonic, Now};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Announcer;
+use crate::announce::{self, Announcer};
 use crate::intake::{Effect, Finding, Intake};
 use crate::memory::Memory;
 use crate::overview::{LinkView, Overview, Rate};
@@ -126,7 +126,7 @@ impl Service {
             self.regular(now);
         }
         notify(&[sd_notify::NotifyState::Stopping]);
-        self.finish().await
+        self.finish()
     }
 
     fn next_deadline(&self) -> Monotonic {
@@ -177,8 +177,8 @@ impl Service {
                 Effect::Ask(question) => self.probe.ask(question),
                 Effect::Attend(attend) => self.probe.attend(attend),
                 Effect::Flip(flip) => self.announcer.flip(&flip),
-                Effect::Notice(notice) => self.announcer.notice(&notice),
-                Effect::Unwatched(span) => self.announcer.unwatched(&span),
+                Effect::Notice(notice) => announce::notice(&notice),
+                Effect::Unwatched(span) => announce::unwatched(&span),
             }
         }
     }
@@ -230,7 +230,7 @@ impl Service {
         })
     }
 
-    async fn finish(mut self) -> Intake {
+    fn finish(mut self) -> Intake {
         // What the links had handed over is taken in, not thrown away.
         self.incoming.close();
         while let Ok(incoming) = self.incoming.try_recv() {

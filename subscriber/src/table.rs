@@ -22,7 +22,7 @@ use crate::overview::Overview;
 /// Lines of the log under the table.
 const LOG_LINES: u16 = 6;
 /// Cells of the bar that shows silence against threshold.
-const BAR: usize = 10;
+const BAR: u16 = 10;
 
 /// The live table. Dropping it gives the terminal back.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl View {
             Constraint::Fill(1),
             Constraint::Length(8),
             Constraint::Length(10),
-            Constraint::Length(BAR as u16 + 6),
+            Constraint::Length(BAR + 6),
             Constraint::Length(10),
             Constraint::Length(6),
             Constraint::Length(5),
@@ -216,11 +216,13 @@ fn ago(silence: Duration) -> String {
 
 /// Silence against threshold: `███░░░░░░░  31%`.
 fn bar(status: &Status) -> String {
-    let Some(silence) = status.silence.filter(|_| status.state != State::Finished) else { return String::new() };
+    let judged = matches!(status.state, State::Alive | State::Silent | State::Suspended | State::Unknown);
+    let Some(silence) = status.silence.filter(|_| judged) else { return String::new() };
     let share = silence.as_secs_f64() / status.threshold.as_secs_f64();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share from 0 to 1")]
-    let full = (share.clamp(0.0, 1.0) * BAR as f64).round() as usize;
-    format!("{}{} {:>4.0}%", "█".repeat(full), "░".repeat(BAR - full), (share * 100.0).min(999.0))
+    let full = (share.clamp(0.0, 1.0) * f64::from(BAR)).round() as u16;
+    let cells = |count: u16, cell: &str| cell.repeat(usize::from(count));
+    format!("{}{} {:>4.0}%", cells(full, "█"), cells(BAR - full, "░"), (share * 100.0).min(999.0))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people to read")]
