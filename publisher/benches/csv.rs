@@ -69,9 +69,11 @@ fn measure(name: &str, what: &str, file: &(tempfile::TempDir, Settings), mut tak
     }
     let seconds = Clock.now().monotonic.since(start.monotonic).as_secs_f64();
     assert_eq!(rows, ROWS);
+    #[expect(clippy::cast_precision_loss, reason = "a rate is not exact to begin with")]
+    let megabytes = bytes as f64 / 1e6;
     println!(
         "{name:>9}, {what:<16}: {:>9.0} rows/s, {:>5.1} MB/s of messages",
         f64::from(rows) / seconds,
-        bytes as f64 / seconds / 1e6
+        megabytes / seconds
     );
 }

@@ -58,9 +58,11 @@ proptest! {
         let folder = Folder::new();
         let cell = |row: usize| if bad.contains(&row) { format!("x{row}") } else { row.to_string() };
         folder.write((0..400).fold("lux\n".to_owned(), |text, row| text + &cell(row) + "\n"));
-        let expected = (0..400).map(|row| match bad.contains(&row) {
-            true => Seen::Bad(format!("a.csv row {}: column \"lux\": bad integer \"x{row}\"", row + 2)),
-            false => Seen::Row(format!("lux={row}i")),
+        let expected = (0..400).map(|row| {
+            if bad.contains(&row) {
+                return Seen::Bad(format!("a.csv row {}: column \"lux\": bad integer \"x{row}\"", row + 2));
+            }
+            Seen::Row(format!("lux={row}i"))
         });
         prop_assert_eq!(all(folder.once()), expected.chain([Seen::End]).collect::<Vec<_>>());
     }
