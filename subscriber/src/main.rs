@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // TEMPORARY until the loop lands
 mod follower;
+mod influx;
 mod record;
 mod store;
 fn main() {}
