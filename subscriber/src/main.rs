@@ -11,6 +11,7 @@ mod overview;
 mod pace;
 mod probe;
 mod receipts;
+mod influx;
 mod record;
 mod run;
 mod service;
