@@ -143,7 +143,8 @@ fn enter(stage: &mut Stage, measured: Measured, run: u16) -> anyhow::Result<Stri
 fn speak_once(stage: &mut Stage, id: String) -> anyhow::Result<String> {
     let endpoint: Endpoint = stage.hub.publishers.parse()?;
     let topic = Kind::Sensor.topic(&id.parse::<PublisherId>()?);
-    let mut outbound = lastbeat_transport::publish(&endpoint, PublishOptions { client: id.clone(), ..Default::default() })?;
+    let mut outbound =
+        lastbeat_transport::publish(&endpoint, PublishOptions { client: id.clone(), ..Default::default() })?;
     let until = Clock.now().monotonic.plus(GRACE);
     while outbound.try_send(&topic, br#"{"celsius":21.5}"#)? == Handed::NotNow {
         if !outbound.wait_ready(&topic, until.since(Clock.now().monotonic)) {

@@ -95,7 +95,9 @@ fn watch_them_go(stage: &mut Stage, victims: &[&str], how: How, fault: Now) -> a
     let (state, _) = how.verdict();
     let fell = stage.wait(fault.monotonic.plus(threshold + GRACE), |stage| stage.all_are(victims, state))?;
     if !fell {
-        stage.timeline.wrong("", &format!("not {} within {}", state.word(), humantime::format_duration(threshold + GRACE)));
+        stage
+            .timeline
+            .wrong("", &format!("not {} within {}", state.word(), humantime::format_duration(threshold + GRACE)));
     }
     let until = fault.monotonic.plus(threshold + threshold * 2 / 5);
     stage.wait(until, |_| false)?;
