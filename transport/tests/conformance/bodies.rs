@@ -126,6 +126,12 @@ impl Listener {
         self.messages.pop_front()
     }
 
+    /// The topics of the next messages that say "now".
+    fn topics_now(&mut self, count: usize) -> Vec<String> {
+        let mut now = std::iter::repeat_with(|| self.message()).filter(|message| message.payload == b"now");
+        (0..count).map(|_| now.next().unwrap().topic).collect()
+    }
+
     pub fn payload(&mut self) -> String {
         String::from_utf8(self.message().payload).unwrap()
     }
@@ -158,6 +164,16 @@ pub fn send(publisher: &mut dyn Outbound, topic: &str, payload: &[u8]) {
     }
 }
 
+/// The publisher may not know yet of a listener that is there.
+fn send_until_heard(publisher: &mut dyn Outbound, topic: &str, listener: &mut Listener) {
+    loop {
+        send(publisher, topic, b"are you there");
+        if listener.message_now().is_some_and(|message| message.topic == topic) {
+            return;
+        }
+    }
+}
+
 pub fn messages_come_complete_and_in_order(setting: &mut dyn Setting) {
     let mut publisher = setting.publisher("order");
     let mut listener = setting.listener("order", &[]);
@@ -178,14 +194,15 @@ pub fn several_publishers_and_subscribers_all_hear_all(setting: &mut dyn Setting
     let mut publisher = setting.publisher("several");
     let mut listeners = ["several-a", "several-b"].map(|client| setting.listener(client, &[]));
     listeners.iter_mut().for_each(Listener::wait_for_up);
-    for kind in ["sensor/x", "beat/x", "bye/x", "rip/x"] {
-        send(&mut *publisher, kind, b"first");
+    for listener in &mut listeners {
+        send_until_heard(&mut *publisher, "beat/x", listener);
+    }
+    let topics = ["sensor/x", "beat/x", "bye/x", "rip/x"];
+    for topic in topics {
+        send(&mut *publisher, topic, b"now");
     }
     for listener in &mut listeners {
-        // One may have come later than the other to a publisher that already found the first.
-        while listener.message().topic != "rip/x" {
-            send(&mut *publisher, "rip/x", b"again");
-        }
+        assert_eq!(listener.topics_now(4), topics);
     }
 }
 
@@ -224,25 +241,15 @@ pub fn one_is_not_ten(setting: &mut dyn Setting) {
         listener.wait_for_up();
     }
     let topics = ["sensor/10", "sensor/1/a", "beat/1", "sensor/1"];
-    // The last to come to the publisher must be there before it counts.
     for (listener, topic) in [(&mut exact, "sensor/1"), (&mut below, "beat/0"), (&mut all, "bye/0")] {
-        loop {
-            send(&mut *publisher, topic, b"are you there");
-            if listener.message_now().is_some_and(|message| message.topic == topic) {
-                break;
-            }
-        }
+        send_until_heard(&mut *publisher, topic, listener);
     }
     for topic in topics {
         send(&mut *publisher, topic, b"now");
     }
-    let heard = |listener: &mut Listener, count: usize| -> Vec<String> {
-        let mut now = std::iter::repeat_with(|| listener.message()).filter(|message| message.payload == b"now");
-        (0..count).map(|_| now.next().unwrap().topic).collect()
-    };
-    assert_eq!(heard(&mut all, 4), topics);
-    assert_eq!(heard(&mut exact, 1), ["sensor/1"]);
-    assert_eq!(heard(&mut below, 2), ["sensor/1/a", "beat/1"]);
+    assert_eq!(all.topics_now(4), topics);
+    assert_eq!(exact.topics_now(1), ["sensor/1"]);
+    assert_eq!(below.topics_now(2), ["sensor/1/a", "beat/1"]);
 }
 
 pub fn payloads_may_be_empty_and_a_mebibyte_large_but_not_larger(setting: &mut dyn Setting) {
