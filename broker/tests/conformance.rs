@@ -2,6 +2,8 @@
 
 #[path = "../../transport/tests/conformance/bodies.rs"]
 mod bodies;
+#[path = "../../transport/tests/conformance/listener.rs"]
+mod listener;
 mod support;
 
 use bodies::Setting;

@@ -2,6 +2,8 @@
 
 #[path = "conformance/bodies.rs"]
 mod bodies;
+#[path = "conformance/listener.rs"]
+mod listener;
 #[path = "conformance/mosquitto.rs"]
 mod mosquitto;
 

@@ -17,11 +17,16 @@ pub struct BrokerProcess {
 impl BrokerProcess {
     /// Starts it and waits until it is ready.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with_log(arguments, Stdio::null())
+    }
+
+    /// The same, with its log going somewhere.
+    pub fn start_with_log(arguments: &[&str], log: impl Into<Stdio>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lastbeat-broker"))
             .arg("--json")
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();

@@ -1,21 +1,10 @@
 //! What every transport must do, written once. Each test file says how its transport is set up, broken and mended.
 
-use lastbeat_transport::{
-    Arrival, Endpoint, Handed, Incoming, LinkIndex, Outbound, PublishOptions, SubscribeOptions, Subscription,
-    TransportError, publish, subscribe,
-};
-use std::{
-    collections::VecDeque,
-    sync::mpsc::{Receiver, SendError, Sender},
-    thread,
-    time::Duration,
-};
-use tokio::sync::mpsc;
+use std::thread;
 
-/// Long enough for a machine that is busy with something else; nothing waits so long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How soon a dead link is to be noticed.
-pub const KEEPALIVE: Duration = Duration::from_secs(3);
+use lastbeat_transport::{Outbound, PublishOptions, TransportError, publish};
+
+use crate::listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 
 /// A transport that is set up for one test.
 pub trait Setting {
@@ -36,125 +25,13 @@ pub trait Setting {
     }
 }
 
-pub fn endpoint(url: &str) -> Endpoint {
-    url.parse().unwrap()
-}
-
-/// A message that was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    pub topic: String,
-    pub payload: Vec<u8>,
-    pub retained: bool,
-}
-
-/// What a listener hears.
-enum Heard {
-    Up,
-    Down(String),
-    Message(Message),
-}
-
-/// A subscriber that gives every receipt at once, whatever its test waits for: MQTT's library stands still meanwhile.
-pub struct Listener {
-    heard: Receiver<Heard>,
-    messages: VecDeque<Message>,
-    _subscription: Subscription,
-}
-
-impl Listener {
-    pub fn new(url: &str, client: &str, topics: &[&str]) -> Self {
-        let mut options =
-            SubscribeOptions { client: client.to_owned(), keepalive: KEEPALIVE, ..SubscribeOptions::default() };
-        if !topics.is_empty() {
-            options.topics = topics.iter().map(|&topic| topic.to_owned()).collect();
+/// The publisher may not know yet of a listener that is there.
+fn send_until_heard(publisher: &mut dyn Outbound, topic: &str, listener: &mut Listener) {
+    loop {
+        send(publisher, topic, b"are you there");
+        if listener.message_now().is_some_and(|message| message.topic == topic) {
+            return;
         }
-        let (incoming, mut receiver) = mpsc::channel::<Incoming>(64);
-        let (sender, heard) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            while let Some(incoming) = receiver.blocking_recv() {
-                assert_eq!(incoming.link, LinkIndex(7));
-                // A test that has ended no longer listens.
-                let _ = tell(incoming.arrival, &sender);
-            }
-        });
-        let subscription = subscribe(&endpoint(url), options, LinkIndex(7), incoming).unwrap();
-        Self { heard, messages: VecDeque::new(), _subscription: subscription }
-    }
-
-    fn next(&mut self) -> Heard {
-        self.heard.recv_timeout(PATIENCE).expect("nothing was heard in time")
-    }
-
-    pub fn wait_for_up(&mut self) {
-        loop {
-            match self.next() {
-                Heard::Up => return,
-                Heard::Message(message) => self.messages.push_back(message),
-                Heard::Down(_) => {}
-            }
-        }
-    }
-
-    pub fn wait_for_down(&mut self) -> String {
-        loop {
-            match self.next() {
-                Heard::Down(reason) => return reason,
-                Heard::Message(message) => self.messages.push_back(message),
-                Heard::Up => {}
-            }
-        }
-    }
-
-    pub fn message(&mut self) -> Message {
-        loop {
-            if let Some(message) = self.messages.pop_front() {
-                return message;
-            }
-            if let Heard::Message(message) = self.next() {
-                return message;
-            }
-        }
-    }
-
-    /// A message if one is here already.
-    fn message_now(&mut self) -> Option<Message> {
-        self.messages.extend(self.heard.try_iter().filter_map(|heard| match heard {
-            Heard::Message(message) => Some(message),
-            Heard::Up | Heard::Down(_) => None,
-        }));
-        self.messages.pop_front()
-    }
-
-    pub fn payload(&mut self) -> String {
-        String::from_utf8(self.message().payload).unwrap()
-    }
-}
-
-fn tell(arrival: Arrival, listener: &Sender<Heard>) -> Result<(), SendError<Heard>> {
-    match arrival {
-        Arrival::Up => listener.send(Heard::Up),
-        Arrival::Down { reason } => listener.send(Heard::Down(reason)),
-        Arrival::Batch(mut batch) => {
-            assert!(!batch.is_empty(), "an empty batch");
-            if let Some(receipt) = batch.receipt.take() {
-                receipt.give();
-            }
-            batch.iter().try_for_each(|delivery| {
-                listener.send(Heard::Message(Message {
-                    topic: String::from_utf8(delivery.topic.to_vec()).unwrap(),
-                    payload: delivery.payload.to_vec(),
-                    retained: delivery.retained,
-                }))
-            })
-        }
-    }
-}
-
-/// Sends, waiting until it is taken.
-pub fn send(publisher: &mut dyn Outbound, topic: &str, payload: &[u8]) {
-    while publisher.try_send(topic, payload).unwrap() == Handed::NotNow {
-        assert!(publisher.wait_ready(topic, PATIENCE), "{topic}: nobody to give it to");
     }
 }
 
@@ -178,14 +55,15 @@ pub fn several_publishers_and_subscribers_all_hear_all(setting: &mut dyn Setting
     let mut publisher = setting.publisher("several");
     let mut listeners = ["several-a", "several-b"].map(|client| setting.listener(client, &[]));
     listeners.iter_mut().for_each(Listener::wait_for_up);
-    for kind in ["sensor/x", "beat/x", "bye/x", "rip/x"] {
-        send(&mut *publisher, kind, b"first");
+    for listener in &mut listeners {
+        send_until_heard(&mut *publisher, "beat/x", listener);
+    }
+    let topics = ["sensor/x", "beat/x", "bye/x", "rip/x"];
+    for topic in topics {
+        send(&mut *publisher, topic, b"now");
     }
     for listener in &mut listeners {
-        // One may have come later than the other to a publisher that already found the first.
-        while listener.message().topic != "rip/x" {
-            send(&mut *publisher, "rip/x", b"again");
-        }
+        assert_eq!(listener.topics_now(4), topics);
     }
 }
 
@@ -224,25 +102,15 @@ pub fn one_is_not_ten(setting: &mut dyn Setting) {
         listener.wait_for_up();
     }
     let topics = ["sensor/10", "sensor/1/a", "beat/1", "sensor/1"];
-    // The last to come to the publisher must be there before it counts.
     for (listener, topic) in [(&mut exact, "sensor/1"), (&mut below, "beat/0"), (&mut all, "bye/0")] {
-        loop {
-            send(&mut *publisher, topic, b"are you there");
-            if listener.message_now().is_some_and(|message| message.topic == topic) {
-                break;
-            }
-        }
+        send_until_heard(&mut *publisher, topic, listener);
     }
     for topic in topics {
         send(&mut *publisher, topic, b"now");
     }
-    let heard = |listener: &mut Listener, count: usize| -> Vec<String> {
-        let mut now = std::iter::repeat_with(|| listener.message()).filter(|message| message.payload == b"now");
-        (0..count).map(|_| now.next().unwrap().topic).collect()
-    };
-    assert_eq!(heard(&mut all, 4), topics);
-    assert_eq!(heard(&mut exact, 1), ["sensor/1"]);
-    assert_eq!(heard(&mut below, 2), ["sensor/1/a", "beat/1"]);
+    assert_eq!(all.topics_now(4), topics);
+    assert_eq!(exact.topics_now(1), ["sensor/1"]);
+    assert_eq!(below.topics_now(2), ["sensor/1/a", "beat/1"]);
 }
 
 pub fn payloads_may_be_empty_and_a_mebibyte_large_but_not_larger(setting: &mut dyn Setting) {

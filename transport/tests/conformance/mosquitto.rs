@@ -1,4 +1,5 @@
 //! [`Mosquitto`]: a real broker for a test, on a port and with a folder of its own.
+#![allow(dead_code, reason = "not each test file that uses this one needs all of it")]
 
 use std::{
     fs,
@@ -37,12 +38,10 @@ impl Mosquitto {
         mosquitto
     }
 
-    #[allow(dead_code, reason = "not each test file that uses this one needs it")]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    #[allow(dead_code, reason = "not each test file that uses this one needs it")]
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -78,13 +77,11 @@ impl Mosquitto {
     }
 
     /// Ends it with time to save its sessions.
-    #[allow(dead_code, reason = "not each test file that uses this one needs it")]
     pub fn terminate(&mut self) {
         self.end(Signal::TERM);
     }
 
     /// Freezes it, or lets it go on.
-    #[allow(dead_code, reason = "not each test file that uses this one needs it")]
     pub fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it is running");
         kill_process(Pid::from_child(child), signal).unwrap();
