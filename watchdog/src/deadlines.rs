@@ -20,6 +20,15 @@ impl Deadlines {
         self.queue.push(Reverse((at, publisher)));
     }
 
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Drops the entries that are out of date.
+    pub fn retain(&mut self, counts: impl Fn(Monotonic, u32) -> bool) {
+        self.queue.retain(|Reverse((at, publisher))| counts(*at, *publisher));
+    }
+
     pub fn next(&self) -> Option<Monotonic> {
         self.queue.peek().map(|Reverse((at, _))| *at)
     }

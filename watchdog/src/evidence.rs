@@ -87,6 +87,11 @@ pub enum Fact {
     },
     /// Expected, and never heard.
     NeverHeard,
+    /// Somebody said that it is not to be watched.
+    Maintenance {
+        /// Until when; `None`: until somebody says so.
+        until: Option<UtcNanos>,
+    },
 }
 
 impl fmt::Display for Evidence {
@@ -125,6 +130,8 @@ impl fmt::Display for Fact {
             Self::ProbeFailed { reason } => write!(f, "looking at its process failed: {reason}"),
             Self::LinkDown { reason } => write!(f, "link down: {reason}"),
             Self::NeverHeard => f.write_str("no message since it is expected"),
+            Self::Maintenance { until: Some(until) } => write!(f, "maintenance until {until}"),
+            Self::Maintenance { until: None } => f.write_str("maintenance until it is resumed"),
         }
     }
 }

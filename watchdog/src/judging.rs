@@ -7,7 +7,7 @@ use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity};
 use crate::evidence::{Evidence, Fact, Source};
 use crate::flip::Flip;
 use crate::output::{Output, Question};
-use crate::publisher::{Ended, Phase};
+use crate::publisher::{Ended, Phase, Process};
 use crate::state::{Cause, State};
 use crate::verdict::judge;
 use crate::watchdog::{Heard, Watchdog};
@@ -39,7 +39,13 @@ impl Watchdog {
     pub fn answer(&mut self, now: Now, question: &Question, evidence: Evidence) {
         let Some(index) = self.find(question.publisher.as_str()) else { return };
         let Phase::Asked { at, missed } = self.publishers[index].phase else { return };
-        if at == question.asked_at && self.publishers[index].identity() == Some(question.process) {
+        if at != question.asked_at || self.publishers[index].identity() != Some(question.process) {
+            return;
+        }
+        if now.monotonic < self.settled_at {
+            // Messages are waiting that may tell more; if they don't, it is looked at again.
+            self.watch_until(index, missed.unwrap_or(self.settled_at));
+        } else {
             self.conclude(now, index, missed, vec![evidence]);
         }
     }
@@ -47,7 +53,7 @@ impl Watchdog {
     /// Takes the news that a process of this host has ended.
     pub fn exited(&mut self, now: Now, publisher: &str, process: ProcessIdentity, evidence: Evidence) {
         let Some(index) = self.find(publisher) else { return };
-        let sighted = self.links.sees(self.publishers[index].links);
+        let sighted = self.links.sees(self.publishers[index].links.all());
         let publisher = &mut self.publishers[index];
         let ended = Ended { at: now.monotonic, evidence: evidence.clone() };
         if let Some(previous) = publisher.previous.as_mut().filter(|previous| previous.identity == Some(process)) {
@@ -61,7 +67,8 @@ impl Watchdog {
             return;
         }
         current.ended = Some(ended);
-        if matches!(publisher.state, State::Finished | State::Paused | State::Dead) || !sighted {
+        let judged = matches!(publisher.state, State::Finished | State::Dead);
+        if judged || publisher.is_paused() || !sighted || self.hand_back(now, index) {
             return;
         }
         if now.monotonic < self.settled_at {
@@ -77,27 +84,35 @@ impl Watchdog {
         debug_assert_eq!(heard.kind, Kind::Rip);
         let publisher = &mut self.publishers[index];
         publisher.counts.messages += 1;
+        publisher.counts.refused += u64::from(!heard.readable);
         if heard.header.process.is_some() && heard.header.process != publisher.identity() {
             return;
         }
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Will };
         publisher.will = Some(Ended { at: now.monotonic, evidence });
-        if let (State::Alive, Some(process)) = (publisher.state, publisher.identity())
-            && self.is_local(process)
-        {
-            self.examine(now, index, None);
+        let watched = publisher.phase == Phase::Watching && self.links.sees(publisher.links.all());
+        let (state, process) = (publisher.state, publisher.identity());
+        match state {
+            State::Alive if watched && process.is_some_and(|process| self.is_local(process)) => {
+                self.examine(now, index, None);
+            }
+            // A broker that waits longer than the threshold says now what nobody could tell then.
+            State::Silent | State::Suspended | State::Unknown if watched => {
+                self.watch_until(index, now.monotonic.max(self.settled_at));
+            }
+            _ => {}
         }
     }
 
     fn reached(&mut self, now: Now, index: usize, deadline: Monotonic) {
-        let sighted = self.links.sees(self.publishers[index].links);
+        let sighted = self.links.sees(self.publishers[index].links.all());
         let publisher = &mut self.publishers[index];
-        if publisher.state == State::Paused {
+        if publisher.is_paused() {
             self.resume(now, index);
             return;
         }
         if !sighted {
-            self.stop_watching(index);
+            self.lose_sight(now, index, "nothing it was heard on is up");
             return;
         }
         if let Phase::Asked { missed, .. } = publisher.phase {
@@ -108,8 +123,8 @@ impl Watchdog {
         }
         match publisher.state {
             State::Alive | State::Blind | State::Unseen => self.examine(now, index, Some(deadline)),
-            State::Silent | State::Suspended | State::Unknown => self.examine(now, index, None),
-            State::Dead | State::Finished | State::Paused => self.stop_watching(index),
+            State::Silent | State::Suspended | State::Unknown | State::Paused => self.examine(now, index, None),
+            State::Dead | State::Finished => self.stop_watching(index),
         }
     }
 
@@ -117,9 +132,14 @@ impl Watchdog {
     pub(crate) fn examine(&mut self, now: Now, index: usize, missed: Option<Monotonic>) {
         let publisher = &self.publishers[index];
         let fact = match (&publisher.current, publisher.identity()) {
-            (Some(current), _) if current.ended.is_some() => {
-                let evidence = current.ended.iter().map(|ended| ended.evidence.clone()).collect();
-                self.conclude(now, index, missed, evidence);
+            (Some(Process { ended: Some(ended), .. }), _) => {
+                let (at, evidence) = (ended.at, vec![ended.evidence.clone()]);
+                if ended.evidence.fact == Fact::Goodbye {
+                    self.flip(now, index, State::Finished, Cause::Goodbye, at, evidence);
+                    self.stop_watching(index);
+                } else {
+                    self.conclude(now, index, missed, evidence);
+                }
                 return;
             }
             (None, _) => Fact::NeverHeard,
@@ -156,38 +176,52 @@ impl Watchdog {
     }
 
     /// The verdict falls.
-    fn conclude(&mut self, now: Now, index: usize, missed: Option<Monotonic>, mut evidence: Vec<Evidence>) {
+    fn conclude(&mut self, now: Now, index: usize, mut missed: Option<Monotonic>, mut evidence: Vec<Evidence>) {
         let publisher = &mut self.publishers[index];
         evidence.extend(publisher.will.as_ref().map(|will| will.evidence.clone()));
         let verdict = judge(&evidence);
         let ended = verdict.state() == State::Dead && verdict.cause() != Cause::Will;
-        if missed.is_none() && publisher.state == State::Alive && !ended {
-            // Looked at for another reason than a missed deadline, and its process has not ended: go on watching.
+        if publisher.state == State::Alive {
             let deadline = publisher.last_heard.unwrap_or(now.monotonic).plus(publisher.threshold);
-            self.watch_until(index, deadline);
-            return;
+            missed = Some(deadline).filter(|deadline| *deadline <= now.monotonic);
+            if missed.is_none() && !ended {
+                // Looked at for another reason than a missed deadline, and its process has not ended: go on watching.
+                self.watch_until(index, deadline);
+                return;
+            }
         }
+        let mut at = missed.unwrap_or(now.monotonic);
         if let (true, Some(current)) = (ended, &mut publisher.current) {
-            let evidence = evidence[0].clone();
-            current.ended.get_or_insert(Ended { at: now.monotonic, evidence });
+            match &current.ended {
+                Some(ended) => at = ended.at,
+                None => current.ended = Some(Ended { at: now.monotonic, evidence: evidence[0].clone() }),
+            }
         }
-        if publisher.state == verdict.state() {
-            publisher.cause = verdict.cause();
+        let (state, cause) = (verdict.state(), verdict.cause());
+        let no_answer = state == State::Unknown && cause == Cause::ProbeFailed;
+        if publisher.state != state && !(no_answer && matches!(publisher.state, State::Silent | State::Suspended)) {
+            self.flip(now, index, state, cause, at, evidence);
+        } else if publisher.state == state {
+            publisher.cause = cause;
             publisher.evidence = evidence;
-        } else {
-            let at = missed.unwrap_or(now.monotonic);
-            self.flip(now, index, verdict.state(), verdict.cause(), at, evidence);
         }
-        match self.publishers[index].state {
+        let publisher = &self.publishers[index];
+        match publisher.state {
             State::Silent | State::Suspended => self.recheck(now, index),
+            State::Unknown if publisher.cause == Cause::ProbeFailed => self.recheck(now, index),
             _ => self.stop_watching(index),
         }
     }
 
     /// Looks again after a fifth of the threshold.
     pub(crate) fn recheck(&mut self, now: Now, index: usize) {
-        let after = (self.publishers[index].threshold / 5).max(RECHECK_AT_LEAST);
-        self.watch_until(index, now.monotonic.plus(after));
+        let at = now.monotonic.plus((self.publishers[index].threshold / 5).max(RECHECK_AT_LEAST));
+        if at > now.monotonic {
+            self.watch_until(index, at);
+        } else {
+            // The clock has come to its end.
+            self.stop_watching(index);
+        }
     }
 
     /// Changes a publisher's state and tells of it.
@@ -201,7 +235,9 @@ impl Watchdog {
         evidence: Vec<Evidence>,
     ) {
         let publisher = &mut self.publishers[index];
+        let at = at.max(publisher.flipped_at).min(now.monotonic);
         let from = std::mem::replace(&mut publisher.state, to);
+        publisher.flipped_at = at;
         publisher.cause = cause;
         publisher.since = now.utc_at(at);
         publisher.evidence.clone_from(&evidence);
@@ -213,7 +249,7 @@ impl Watchdog {
             cause,
             at: publisher.since,
             noticed_at: now.utc,
-            silence: publisher.last_heard.map(|heard| at.since(heard)),
+            silence: publisher.silence(at),
             last_heard: publisher.last_heard_utc,
             process: publisher.identity(),
             evidence,
@@ -246,5 +282,9 @@ impl Watchdog {
         self.publishers[index].queued = Some(at);
         let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
         self.deadlines.push(at, number);
+        if self.deadlines.len() > 2 * self.publishers.len() + 64 {
+            let publishers = &self.publishers;
+            self.deadlines.retain(|at, number| publishers[number as usize].queued == Some(at));
+        }
     }
 }

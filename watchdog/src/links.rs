@@ -1,6 +1,8 @@
 //! [`Links`]: the subscriber's own connections, and the times in which one was down and nobody watched through it.
 
-use lastbeat_wire::{Now, UtcNanos};
+use std::time::Duration;
+
+use lastbeat_wire::{Monotonic, Now, UtcNanos};
 use serde::{Deserialize, Serialize};
 
 /// Which of the subscriber's links: its place in [`WatchRules::links`](crate::WatchRules::links), below 64.
@@ -42,6 +44,37 @@ impl LinkSet {
     }
 }
 
+/// The links on which one publisher is heard: those of the present window of time and of the one before. Who has moved
+/// to another broker is not expected at the first one for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HeardOn {
+    present: LinkSet,
+    before: LinkSet,
+    began: Monotonic,
+}
+
+impl HeardOn {
+    /// Takes note of a message. A link that is down does not leave the set for being quiet.
+    pub fn insert(&mut self, now: Monotonic, link: LinkNumber, links: &Links, window: Duration) {
+        if now.since(self.began) >= window {
+            let before = LinkSet(self.present.0 | (self.before.0 & !links.up.0));
+            *self = Self { present: LinkSet::default(), before, began: now };
+        }
+        self.present.insert(link);
+    }
+
+    /// All of them.
+    pub fn all(self) -> LinkSet {
+        LinkSet(self.present.0 | self.before.0)
+    }
+}
+
+impl From<LinkSet> for HeardOn {
+    fn from(present: LinkSet) -> Self {
+        Self { present, ..Self::default() }
+    }
+}
+
 /// Which links there are, and which of them are up.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
@@ -54,6 +87,8 @@ struct Link {
     name: String,
     /// Since when it is down, and why; `None` while it is up.
     down: Option<(UtcNanos, String)>,
+    /// When it last came up.
+    up_since: Monotonic,
 }
 
 impl Links {
@@ -67,13 +102,22 @@ impl Links {
     pub fn all_down(names: &[String], since: UtcNanos) -> Self {
         assert!(names.len() <= Self::MAX, "invariant: at most 64 links, checked where they are configured");
         let down = || Some((since, "not connected yet".to_owned()));
-        let links = names.iter().map(|name| Link { name: name.clone(), down: down() }).collect();
+        let link = |name: &String| Link { name: name.clone(), down: down(), up_since: Monotonic(0) };
+        let links = names.iter().map(link).collect();
         Self { links, up: LinkSet::default() }
     }
 
     /// Whether a publisher heard on these links would be heard now; one never heard, on any.
     pub fn sees(&self, heard_on: LinkSet) -> bool {
         if heard_on.is_empty() { !self.up.is_empty() } else { self.up.intersects(heard_on) }
+    }
+
+    /// Since when a publisher heard on these links would be heard; `None` if it would not be now.
+    pub fn seen_since(&self, heard_on: LinkSet) -> Option<Monotonic> {
+        let numbers = (0u16..).map(LinkNumber).zip(&self.links);
+        let seen = numbers
+            .filter(|(number, _)| self.up.contains(*number) && (heard_on.is_empty() || heard_on.contains(*number)));
+        seen.map(|(_, link)| link.up_since).min()
     }
 
     pub fn name(&self, link: LinkNumber) -> &str {
@@ -95,6 +139,7 @@ impl Links {
     pub fn set_up(&mut self, now: Now, number: LinkNumber) -> Option<Unwatched> {
         let link = &mut self.links[usize::from(number.0)];
         let (from, reason) = link.down.take()?;
+        link.up_since = now.monotonic;
         self.up.insert(number);
         Some(Unwatched { link: Some(link.name.clone()), from, to: now.utc.max(from), reason })
     }

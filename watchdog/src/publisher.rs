@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delay::Delay;
 use crate::evidence::Evidence;
-use crate::links::LinkSet;
+use crate::links::HeardOn;
 use crate::sequences::Sequences;
 use crate::state::{Cause, State};
 use crate::status::Status;
@@ -42,9 +42,9 @@ pub(crate) struct Process {
     pub identity: Option<ProcessIdentity>,
     pub sequences: Option<Sequences>,
     pub delay: Delay,
-    pub last_heard: Option<UtcNanos>,
-    /// When the first live message came.
+    /// When the first live message came, and the last.
     pub first_heard: Option<Monotonic>,
+    pub last_heard: Option<Monotonic>,
     /// Its end, if it was seen.
     pub ended: Option<Ended>,
 }
@@ -78,11 +78,15 @@ pub(crate) struct Publisher {
     pub state: State,
     pub cause: Cause,
     pub since: UtcNanos,
+    /// The same on the monotonic clock: a flip is never told to be earlier than the one before it.
+    pub flipped_at: Monotonic,
     pub evidence: Vec<Evidence>,
     pub threshold: Duration,
     pub last_heard: Option<Monotonic>,
     pub last_heard_utc: Option<UtcNanos>,
-    pub links: LinkSet,
+    /// How much of its silence lies before the monotonic clock's start: it was heard on an earlier boot of this host.
+    pub silence_before: Duration,
+    pub links: HeardOn,
     /// The process that is watched, and the one before it.
     pub current: Option<Process>,
     pub previous: Option<Process>,
@@ -99,7 +103,7 @@ pub(crate) struct Publisher {
 
 impl Process {
     pub fn new(identity: Option<ProcessIdentity>) -> Self {
-        Self { identity, sequences: None, delay: Delay::default(), last_heard: None, first_heard: None, ended: None }
+        Self { identity, sequences: None, delay: Delay::default(), first_heard: None, last_heard: None, ended: None }
     }
 }
 
@@ -111,11 +115,13 @@ impl Publisher {
             state: State::Unseen,
             cause: Cause::NotHeardYet,
             since: now.utc,
+            flipped_at: now.monotonic,
             evidence: Vec::new(),
             threshold,
             last_heard: None,
             last_heard_utc: None,
-            links: LinkSet::default(),
+            silence_before: Duration::ZERO,
+            links: HeardOn::default(),
             current: None,
             previous: None,
             will: None,
@@ -133,6 +139,30 @@ impl Publisher {
         self.current.as_ref()?.identity
     }
 
+    /// Takes note of a sign of life; one that is older than the last says nothing new.
+    pub fn hear(&mut self, now: Now, heard_at: Monotonic) {
+        if self.last_heard.is_none_or(|known| known <= heard_at) {
+            self.last_heard = Some(heard_at);
+            self.last_heard_utc = Some(now.utc_at(heard_at));
+            self.silence_before = Duration::ZERO;
+        }
+    }
+
+    /// How long it has been silent at an instant; `None` if it was never heard.
+    pub fn silence(&self, at: Monotonic) -> Option<Duration> {
+        self.last_heard.map(|heard| at.since(heard).saturating_add(self.silence_before))
+    }
+
+    /// Whether the end of its process was seen.
+    pub fn has_ended(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.ended.is_some())
+    }
+
+    /// Whether it is not watched on purpose. While its process is looked at since maintenance is over, it is.
+    pub fn is_paused(&self) -> bool {
+        self.state == State::Paused && self.phase == Phase::Watching
+    }
+
     pub fn status(&self, now: Now) -> Status {
         Status {
             publisher: self.id.clone(),
@@ -141,7 +171,7 @@ impl Publisher {
             state: self.state,
             cause: self.cause,
             since: self.since,
-            silence: self.last_heard.map(|heard| now.monotonic.since(heard)),
+            silence: self.silence(now.monotonic),
             threshold: self.threshold,
             last_heard: self.last_heard_utc,
             pid: self.identity().map(|identity| identity.pid),

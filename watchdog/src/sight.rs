@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::{Now, UtcNanos};
+use lastbeat_wire::{Monotonic, Now, UtcNanos};
 
 use crate::evidence::{Evidence, Fact, Source};
 use crate::flip::Flip;
@@ -24,20 +24,24 @@ impl Watchdog {
         let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
             let publisher = &mut self.publishers[index];
-            if !publisher.links.is_empty() && !publisher.links.contains(link) {
+            let heard_here = publisher.links.all().is_empty() || publisher.links.all().contains(link);
+            // Who is watched already, on another link, is not put off.
+            if !heard_here || publisher.deadline.is_some() || publisher.is_paused() {
                 continue;
             }
-            let ended = publisher.current.as_ref().is_some_and(|current| current.ended.is_some());
-            let (threshold, watched) = (publisher.threshold, publisher.deadline.is_some());
             let deadline = match publisher.state {
-                State::Dead | State::Finished | State::Paused => continue,
-                _ if ended => settled,
+                State::Dead | State::Finished => continue,
+                _ if publisher.has_ended() => settled,
                 State::Blind => {
                     publisher.cause = Cause::LinkBack;
-                    now.monotonic.plus(threshold)
+                    now.monotonic.plus(publisher.threshold)
                 }
-                State::Unseen if publisher.expected && !watched => now.monotonic.plus(threshold),
-                State::Silent | State::Suspended if !watched => {
+                State::Unseen if publisher.expected => now.monotonic.plus(publisher.threshold),
+                State::Silent | State::Suspended => {
+                    self.recheck(now, index);
+                    continue;
+                }
+                State::Unknown if publisher.cause == Cause::ProbeFailed => {
                     self.recheck(now, index);
                     continue;
                 }
@@ -54,21 +58,31 @@ impl Watchdog {
         }
         let reason = format!("{}: {reason}", self.links.name(link));
         for index in 0..self.publishers.len() {
-            if self.links.sees(self.publishers[index].links) {
+            if self.links.sees(self.publishers[index].links.all()) {
                 continue;
             }
-            match self.publishers[index].state {
-                State::Alive => {
-                    let fact = Fact::LinkDown { reason: reason.clone() };
-                    let evidence = vec![Evidence { at: now.utc, source: Source::Watchdog, fact }];
-                    self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, evidence);
-                }
-                State::Blind => self.publishers[index].cause = Cause::LinkDown,
-                State::Paused => continue,
-                _ => {}
+            if self.publishers[index].is_paused() {
+                continue;
             }
-            self.stop_watching(index);
+            self.lose_sight(now, index, &reason);
         }
+    }
+
+    /// Nobody judges a publisher that can't be heard: who was alive, or was about to be looked at, is blind.
+    pub(crate) fn lose_sight(&mut self, now: Now, index: usize, reason: &str) {
+        let publisher = &mut self.publishers[index];
+        match publisher.state {
+            State::Blind => publisher.cause = Cause::LinkDown,
+            State::Alive | State::Paused => self.blind(now, index, reason),
+            _ => {}
+        }
+        self.stop_watching(index);
+    }
+
+    fn blind(&mut self, now: Now, index: usize, reason: &str) {
+        let evidence =
+            Evidence { at: now.utc, source: Source::Watchdog, fact: Fact::LinkDown { reason: reason.to_owned() } };
+        self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, vec![evidence]);
     }
 
     /// The watchdog did not run since `from` (its host was overloaded or it was stopped): messages may be waiting that
@@ -82,8 +96,12 @@ impl Watchdog {
     /// Does not watch a publisher, for `span` or until [`resume_watching`](Self::resume_watching). Returns whether there is one.
     pub fn pause(&mut self, now: Now, publisher: &str, span: Option<Duration>) -> bool {
         let Some(index) = self.find(publisher) else { return false };
-        if self.publishers[index].state != State::Paused {
-            self.flip(now, index, State::Paused, Cause::Maintenance, now.monotonic, Vec::new());
+        let fact = Fact::Maintenance { until: span.map(|span| now.utc.plus(span)) };
+        let evidence = vec![Evidence { at: now.utc, source: Source::Watchdog, fact }];
+        if self.publishers[index].state == State::Paused {
+            self.publishers[index].evidence = evidence;
+        } else {
+            self.flip(now, index, State::Paused, Cause::Maintenance, now.monotonic, evidence);
         }
         match span {
             Some(span) => self.watch_until(index, now.monotonic.plus(span)),
@@ -95,34 +113,46 @@ impl Watchdog {
     /// Watches a publisher again. Returns whether it was paused.
     pub fn resume_watching(&mut self, now: Now, publisher: &str) -> bool {
         let Some(index) = self.find(publisher) else { return false };
-        let paused = self.publishers[index].state == State::Paused;
+        let paused = self.publishers[index].is_paused();
         if paused {
             self.resume(now, index);
         }
         paused
     }
 
-    /// Maintenance is over: it is alive if it was heard within its threshold, and else judged at once.
+    /// Maintenance is over: it is alive if it was heard within its threshold, and else judged at once, if it could have
+    /// been heard that long.
     pub(crate) fn resume(&mut self, now: Now, index: usize) {
         let publisher = &self.publishers[index];
-        let deadline = publisher.last_heard.map(|heard| heard.plus(publisher.threshold));
-        let ended = publisher.current.as_ref().is_some_and(|current| current.ended.is_some());
-        if !self.links.sees(publisher.links) {
-            let fact = Fact::LinkDown { reason: "down when maintenance ended".to_owned() };
-            let evidence = vec![Evidence { at: now.utc, source: Source::Watchdog, fact }];
-            self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, evidence);
+        let threshold = publisher.threshold;
+        let anew = now.monotonic.plus(threshold);
+        let Some(seen_since) = self.links.seen_since(publisher.links.all()) else {
+            self.blind(now, index, "down when maintenance ended");
             self.stop_watching(index);
-        } else if let Some(deadline) = deadline.filter(|deadline| *deadline > now.monotonic && !ended) {
-            self.flip(now, index, State::Alive, Cause::Heard, now.monotonic, Vec::new());
-            self.watch_until(index, deadline);
-        } else {
-            self.examine(now, index, None);
+            return;
+        };
+        match publisher.silence(now.monotonic) {
+            _ if publisher.has_ended() => self.examine(now, index, None),
+            None => {
+                let expected = publisher.expected;
+                self.flip(now, index, State::Unseen, Cause::NotHeardYet, now.monotonic, Vec::new());
+                if expected { self.watch_until(index, anew) } else { self.stop_watching(index) }
+            }
+            Some(silence) if silence < threshold => {
+                self.flip(now, index, State::Alive, Cause::Heard, now.monotonic, Vec::new());
+                self.watch_until(index, now.monotonic.plus(threshold - silence));
+            }
+            Some(_) if seen_since.plus(threshold) > now.monotonic => {
+                self.flip(now, index, State::Blind, Cause::LinkBack, now.monotonic, Vec::new());
+                self.watch_until(index, seen_since.plus(threshold));
+            }
+            Some(_) => self.examine(now, index, None),
         }
     }
 
     /// What is to outlive a restart.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        let kept = |publisher: &Publisher| Kept::of(publisher, self.links.names(publisher.links));
+        let kept = |publisher: &Publisher| Kept::of(publisher, self.links.names(publisher.links.all()));
         Snapshot {
             at: now.utc,
             boot: self.rules.host.map(|host| host.process.boot),
@@ -146,19 +176,18 @@ impl Watchdog {
             publisher.cause = kept.cause;
             publisher.since = kept.since;
             publisher.evidence = kept.evidence;
+            publisher.flipped_at = now.monotonic.minus(now.utc.since(kept.since));
             publisher.last_heard_utc = kept.last_heard;
-            publisher.last_heard = kept.last_heard.map(|heard| now.monotonic.minus(now.utc.since(heard)));
-            publisher.links = links;
+            publisher.last_heard = kept.last_heard_monotonic;
+            publisher.silence_before = kept.silence_before;
+            publisher.links = links.into();
             publisher.current = kept.current;
             publisher.previous = kept.previous;
             publisher.will = kept.will;
+            publisher.conflict = kept.conflict;
             publisher.counts = kept.counts;
             if !same_boot {
-                for process in publisher.current.iter_mut().chain(&mut publisher.previous) {
-                    process.delay.rebooted();
-                    process.first_heard = None;
-                }
-                publisher.will = publisher.will.take().map(|will| Ended { at: now.monotonic, ..will });
+                publisher.rebooted(now);
             }
         }
     }
@@ -171,14 +200,16 @@ impl Watchdog {
         publisher.state = flip.to;
         publisher.cause = flip.cause;
         publisher.since = flip.at;
+        publisher.flipped_at = now.monotonic.minus(now.utc.since(flip.at));
         publisher.evidence.clone_from(&flip.evidence);
-        if let (State::Dead | State::Finished, Some(first), Some(current)) =
-            (flip.to, flip.evidence.first(), &mut publisher.current)
-            && flip.cause != Cause::Will
-            && current.identity == flip.process
-            && current.identity.is_some()
-        {
-            current.ended.get_or_insert(Ended { at: now.monotonic, evidence: first.clone() });
+        let current = publisher.current.as_mut().filter(|current| current.identity == flip.process);
+        match (flip.to, flip.evidence.first(), current) {
+            (State::Alive, _, Some(current)) => current.ended = None,
+            (State::Dead | State::Finished, Some(first), Some(current)) if flip.cause != Cause::Will => {
+                let at = now.monotonic.minus(now.utc.since(flip.noticed_at));
+                current.ended.get_or_insert(Ended { at, evidence: first.clone() });
+            }
+            _ => {}
         }
         self.stop_watching(index);
     }
@@ -193,16 +224,32 @@ impl Watchdog {
         }
         for index in 0..self.publishers.len() {
             self.stop_watching(index);
+            self.publishers[index].note_silence_before(now);
             if self.publishers[index].state == State::Alive {
-                let away = away_since.map_or(now.monotonic, |from| now.monotonic.minus(now.utc.since(from)));
-                self.flip(now, index, State::Blind, Cause::WatchdogAway, away, Vec::new());
+                self.was_away(now, index, away_since.unwrap_or(now.utc));
             }
-            let publisher = &mut self.publishers[index];
+            let publisher = &self.publishers[index];
             if matches!(publisher.state, State::Dead | State::Finished) {
                 continue;
             }
+            if let (State::Paused, Some(Fact::Maintenance { until: Some(until) })) =
+                (publisher.state, publisher.evidence.first().map(|evidence| &evidence.fact))
+            {
+                let left = until.since(now.utc);
+                self.watch_until(index, now.monotonic.plus(left));
+            }
             self.attend(index);
             self.note_reboot(now, index);
+        }
+    }
+
+    /// It was watched until `from`, perhaps on an earlier boot.
+    fn was_away(&mut self, now: Now, index: usize, from: UtcNanos) {
+        let from = from.min(now.utc);
+        let then = Now { monotonic: now.monotonic.minus(now.utc.since(from)), utc: from };
+        self.flip(then, index, State::Blind, Cause::WatchdogAway, then.monotonic, Vec::new());
+        if let Some(Output::Flip(flip)) = self.outputs.last_mut() {
+            flip.noticed_at = now.utc;
         }
     }
 
@@ -216,6 +263,31 @@ impl Watchdog {
         if let (Fact::Rebooted { .. }, Some(current)) = (&fact, &mut self.publishers[index].current) {
             let evidence = Evidence { at: now.utc, source: Source::Identity, fact };
             current.ended.get_or_insert(Ended { at: now.monotonic, evidence });
+        }
+    }
+}
+
+impl Publisher {
+    /// What of its silence lies before the monotonic clock's start is told by the wall clock.
+    fn note_silence_before(&mut self, now: Now) {
+        if let (Some(Monotonic(0)), Some(heard)) = (self.last_heard, self.last_heard_utc) {
+            self.silence_before = now.utc.since(heard).saturating_sub(now.monotonic.since(Monotonic(0)));
+        }
+    }
+
+    /// What it bears of an earlier boot's monotonic clock is told in this one's.
+    fn rebooted(&mut self, now: Now) {
+        self.last_heard = self.last_heard_utc.map(|heard| now.monotonic.minus(now.utc.since(heard)));
+        self.note_silence_before(now);
+        self.conflict = None;
+        for process in self.current.iter_mut().chain(&mut self.previous) {
+            process.delay.rebooted();
+            process.first_heard = None;
+            process.last_heard = None;
+        }
+        let processes = self.current.iter_mut().chain(&mut self.previous);
+        for ended in processes.filter_map(|process| process.ended.as_mut()).chain(&mut self.will) {
+            ended.at = now.monotonic;
         }
     }
 }

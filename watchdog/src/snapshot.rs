@@ -1,6 +1,8 @@
 //! [`Snapshot`]: what outlives a restart of the watchdog: who was late is still late.
 
-use lastbeat_wire::{BootId, PublisherId, UtcNanos};
+use std::time::Duration;
+
+use lastbeat_wire::{BootId, Monotonic, PublisherId, UtcNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
@@ -27,10 +29,14 @@ pub(crate) struct Kept {
     pub since: UtcNanos,
     pub evidence: Vec<Evidence>,
     pub last_heard: Option<UtcNanos>,
+    /// The same, as the monotonic clock of that boot showed it.
+    pub last_heard_monotonic: Option<Monotonic>,
+    pub silence_before: Duration,
     pub links: Vec<String>,
     pub current: Option<Process>,
     pub previous: Option<Process>,
     pub will: Option<Ended>,
+    pub conflict: Option<Monotonic>,
     pub counts: Counts,
 }
 
@@ -56,10 +62,13 @@ impl Kept {
             since: publisher.since,
             evidence: publisher.evidence.clone(),
             last_heard: publisher.last_heard_utc,
+            last_heard_monotonic: publisher.last_heard,
+            silence_before: publisher.silence_before,
             links,
             current: publisher.current.clone(),
             previous: publisher.previous.clone(),
             will: publisher.will.clone(),
+            conflict: publisher.conflict,
             counts: publisher.counts,
         }
     }

@@ -25,7 +25,8 @@ pub struct Dead {
 impl Dead {
     /// The proof that the evidence holds, if it does.
     ///
-    /// A will proves death only if nothing shows that the process runs: it says that a connection was lost.
+    /// A will says that a connection was lost. It proves death only if nothing shows that the process runs, and there was
+    /// no process to look at: where looking failed, the host has other troubles that lose connections.
     pub fn proved_by(evidence: &[Evidence]) -> Option<Self> {
         let cause = evidence.iter().find_map(|evidence| match evidence.fact {
             Fact::Gone => Some(Cause::ProcessGone),
@@ -35,9 +36,11 @@ impl Dead {
             _ => None,
         });
         let has = |wanted: fn(&Fact) -> bool| evidence.iter().any(|evidence| wanted(&evidence.fact));
-        let runs = has(|fact| matches!(fact, Fact::Runs { .. } | Fact::NotPermitted | Fact::Stopped));
+        let may_run = has(|fact| {
+            matches!(fact, Fact::Runs { .. } | Fact::NotPermitted | Fact::Stopped | Fact::ProbeFailed { .. })
+        });
         let will = has(|fact| matches!(fact, Fact::Will));
-        cause.or((will && !runs).then_some(Cause::Will)).map(|cause| Self { cause })
+        cause.or((will && !may_run).then_some(Cause::Will)).map(|cause| Self { cause })
     }
 
     /// What it died of, as far as that is known.
@@ -121,5 +124,7 @@ mod tests {
         assert_eq!(verdict(&[elsewhere, Fact::Will]), (State::Dead, Cause::Will));
         assert_eq!(verdict(&[runs, Fact::Will]), (State::Silent, Cause::ProcessRuns));
         assert_eq!(verdict(&[Fact::Stopped, Fact::Will]), (State::Suspended, Cause::ProcessStopped));
+        let failed = Fact::ProbeFailed { reason: "no answer".into() };
+        assert_eq!(verdict(&[failed, Fact::Will]), (State::Unknown, Cause::ProbeFailed));
     }
 }

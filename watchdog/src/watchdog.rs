@@ -138,12 +138,12 @@ impl Watchdog {
             return Reception::Live;
         }
         if let Some(link) = heard.link {
-            publisher.links.insert(link);
+            publisher.links.insert(now.monotonic, link, &self.links, publisher.threshold);
         }
         if let Some(host) = &heard.header.host
-            && publisher.host.as_deref() != Some(host)
+            && publisher.host.as_deref() != Some(shortened(host))
         {
-            publisher.host = Some(host.as_ref().into());
+            publisher.host = Some(shortened(host).into());
         }
         let speaker = self.speaker(now, index, heard.header);
         self.spoken(now, index, speaker, heard)
@@ -163,64 +163,69 @@ impl Watchdog {
         let waited = process.delay.of(now, heard.header, threshold);
         let heard_at = now.monotonic.minus(waited.surely);
         let earliest = now.monotonic.minus(waited.possibly);
-        let posthumous = process.ended.as_ref().is_some_and(|ended| earliest <= ended.at.plus(settle));
+        // A foreign publisher that never told its process may come back at once, under the same, unknown one.
+        let posthumous =
+            process.identity.is_some() && process.ended.as_ref().is_some_and(|ended| earliest <= ended.at.plus(settle));
         let late = waited.surely >= threshold || posthumous;
         publisher.count(heard, place, late);
         if heard.kind == Kind::Bye {
-            self.goodbye(now, index, speaker);
+            self.goodbye(now, index, speaker, heard_at);
             return Reception::Live;
         }
         if late {
             if !posthumous {
-                publisher.last_heard = publisher.last_heard.max(Some(heard_at));
+                publisher.hear(now, heard_at);
             }
             return Reception::Late;
         }
-        self.revive(now, index, &mut speaker);
+        self.revive(now, index, &mut speaker, heard);
         self.detect_conflict(now, index, speaker, heard_at);
-        self.alive(now, index, heard_at);
+        self.alive(now, index, heard, heard_at);
         Reception::Live
     }
 
     /// A live message shows that a publisher lives: nothing before it counts any more.
-    fn alive(&mut self, now: Now, index: usize, heard_at: Monotonic) {
+    fn alive(&mut self, now: Now, index: usize, heard: &Heard<'_>, heard_at: Monotonic) {
         let publisher = &mut self.publishers[index];
         if publisher.will.as_ref().is_some_and(|will| will.at < heard_at) {
             publisher.will = None;
         }
-        let silent_since = publisher.last_heard;
-        let deadline = heard_at.max(silent_since.unwrap_or_default()).plus(publisher.threshold);
-        if !matches!(publisher.state, State::Alive | State::Paused) {
-            self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new());
+        // What still comes on a link that is down makes nobody watched. In a replay the flips tell.
+        let sighted = match heard.link {
+            Some(_) => self.links.sees(publisher.links.all()),
+            None => publisher.state != State::Blind,
+        };
+        let paused = publisher.is_paused();
+        match publisher.state {
+            State::Alive => {}
+            State::Paused if paused => {}
+            _ if sighted => self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new()),
+            State::Blind => {}
+            _ => self.lose_sight(now, index, "heard on a link that is down by now"),
         }
         let publisher = &mut self.publishers[index];
-        publisher.last_heard = silent_since.max(Some(heard_at));
-        publisher.last_heard_utc = Some(now.utc_at(heard_at));
-        if publisher.state != State::Paused {
+        publisher.hear(now, heard_at);
+        if publisher.state == State::Alive {
+            let deadline = publisher.last_heard.unwrap_or(heard_at).plus(publisher.threshold);
             self.watch_until(index, deadline);
         }
     }
 
-    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker) {
+    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker, said_at: Monotonic) {
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Goodbye };
         let publisher = &mut self.publishers[index];
-        let process = publisher.process(speaker);
-        // A foreign publisher that never told its process may come back under the same, unknown one.
-        if process.identity.is_some() {
-            process.ended = Some(Ended { at: now.monotonic, evidence: evidence.clone() });
-        }
-        if speaker == Speaker::Previous {
+        publisher.process(speaker).ended = Some(Ended { at: said_at, evidence: evidence.clone() });
+        if speaker == Speaker::Previous || self.hand_back(now, index) {
             return;
         }
-        publisher.will = None;
-        let silent_since = publisher.last_heard;
-        if !matches!(publisher.state, State::Finished | State::Paused) {
-            self.flip(now, index, State::Finished, Cause::Goodbye, now.monotonic, vec![evidence]);
-        }
         let publisher = &mut self.publishers[index];
-        publisher.last_heard = silent_since.max(Some(now.monotonic));
-        publisher.last_heard_utc = Some(now.utc);
-        if publisher.state != State::Paused {
+        publisher.will = None;
+        let paused = publisher.is_paused();
+        if publisher.state != State::Finished && !paused {
+            self.flip(now, index, State::Finished, Cause::Goodbye, said_at, vec![evidence]);
+        }
+        self.publishers[index].hear(now, said_at);
+        if !paused {
             self.stop_watching(index);
         }
     }
@@ -234,6 +239,9 @@ impl Watchdog {
             return Speaker::Current;
         };
         let Some(identity) = header.process else { return Speaker::Current };
+        if publisher.previous.as_ref().is_some_and(|previous| previous.identity == Some(identity)) {
+            return Speaker::Previous;
+        }
         let Some(known) = current.identity else {
             // It told its process only now: from here on its numbers and its end count.
             *current = Process::new(Some(identity));
@@ -242,9 +250,6 @@ impl Watchdog {
         };
         if known == identity {
             return Speaker::Current;
-        }
-        if publisher.previous.as_ref().is_some_and(|previous| previous.identity == Some(identity)) {
-            return Speaker::Previous;
         }
         let same_kernel = known.boot == identity.boot && known.pid_namespace == identity.pid_namespace;
         if same_kernel && identity.start < known.start {
@@ -261,18 +266,42 @@ impl Watchdog {
     }
 
     /// A live message of a process that was thought to have ended: it has not.
-    fn revive(&mut self, now: Now, index: usize, speaker: &mut Speaker) {
+    fn revive(&mut self, now: Now, index: usize, speaker: &mut Speaker, heard: &Heard<'_>) {
         let publisher = &mut self.publishers[index];
         let ended = publisher.process(*speaker).ended.take();
         let said_goodbye = ended.as_ref().is_some_and(|ended| ended.evidence.fact == Fact::Goodbye);
-        if *speaker == Speaker::Previous && publisher.current.as_ref().is_some_and(|current| current.ended.is_some()) {
-            std::mem::swap(&mut publisher.current, &mut publisher.previous);
+        let current_is_over = publisher.current.as_ref().is_some_and(|current| {
+            let silent = current.last_heard.is_none_or(|heard| now.monotonic.since(heard) >= publisher.threshold);
+            current.ended.is_some() || silent
+        });
+        if *speaker == Speaker::Previous && current_is_over {
+            self.swap_processes(index);
             *speaker = Speaker::Current;
         }
-        if let (Some(_), false, Some(process)) = (ended, said_goodbye, publisher.process(*speaker).identity) {
+        // Who does not tell its process shows that something speaks, not that this process does.
+        let publisher = &self.publishers[index];
+        if let (Some(_), false, Some(process)) = (ended, said_goodbye, heard.header.process) {
             let id = publisher.id.clone();
             self.outputs.push(Output::Notice(Notice::Contradiction { publisher: id, at: now.utc, process }));
         }
+    }
+
+    /// One of two processes under an id has ended, and the other was heard within its threshold: that one is watched on.
+    pub(crate) fn hand_back(&mut self, now: Now, index: usize) -> bool {
+        let publisher = &self.publishers[index];
+        let speaks = publisher.conflict.is_some_and(|at| now.monotonic.since(at) < publisher.threshold);
+        let lives = publisher.previous.as_ref().is_some_and(|previous| previous.ended.is_none());
+        let hands_back = publisher.state == State::Alive && speaks && lives;
+        if hands_back {
+            self.swap_processes(index);
+        }
+        hands_back
+    }
+
+    fn swap_processes(&mut self, index: usize) {
+        let publisher = &mut self.publishers[index];
+        std::mem::swap(&mut publisher.current, &mut publisher.previous);
+        self.attend(index);
     }
 
     /// The previous process speaks although the current one had begun: two of them use the id.
@@ -281,7 +310,7 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         let process = publisher.process(speaker);
         process.first_heard.get_or_insert(heard_at);
-        process.last_heard = Some(now.utc_at(heard_at));
+        process.last_heard = process.last_heard.max(Some(heard_at));
         let (Speaker::Previous, Some(current)) = (speaker, &publisher.current) else { return };
         let overlaps = current.first_heard.is_some_and(|began| heard_at > began.plus(settle));
         let (Some(first), Some(second)) = (publisher.previous.as_ref().and_then(|p| p.identity), current.identity)
@@ -347,6 +376,11 @@ impl Process {
             }
         }
     }
+}
+
+/// A host's name: the longest there is in DNS has 253 bytes.
+fn shortened(host: &str) -> &str {
+    &host[..host.floor_char_boundary(253)]
 }
 
 impl Publisher {

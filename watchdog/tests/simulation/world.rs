@@ -172,8 +172,8 @@ impl World {
             Event::Reboots => {
                 self.desk.stop();
                 self.processes.reboot();
-                self.uptime = 10_000_000_000 - i128::from(self.now);
-                self.desk.booted_at = self.wall_clock(None).minus(std::time::Duration::from_secs(10));
+                self.uptime = -i128::from(self.now);
+                self.desk.booted_at = self.wall_clock(None);
             }
             Event::Pause(publisher, span) => self.tell(News::Pause(publisher.clone(), *span)),
             Event::Resume(publisher) => self.tell(News::Resume(publisher.clone())),
