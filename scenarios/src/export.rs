@@ -35,7 +35,7 @@ impl Export {
             status => bail!(
                 "the export of {measurement} failed ({}): {}",
                 status.map(|status| status.to_string()).unwrap_or_default(),
-                process.log_tail(3)
+                process.log_tail(12).lines().next().unwrap_or_default()
             ),
         }
     }

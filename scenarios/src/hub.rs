@@ -21,6 +21,16 @@ pub enum Transport {
     Mqtt,
 }
 
+impl Transport {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zmq => "zmq",
+            Self::Mqtt => "mqtt",
+        }
+    }
+}
+
 /// A running broker.
 pub struct Hub {
     /// Its process.

@@ -102,7 +102,8 @@ impl Influx {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("ask InfluxDB")?;
         let asked = async { tokio::time::timeout(LIMIT, client.query(ReadQuery::new(query))).await };
         let place = || format!("ask InfluxDB {}/{}: {query}", self.base, self.database);
-        let answer = runtime.block_on(asked).with_context(place)?.map_err(|error| anyhow!("{error}")).with_context(place)?;
+        let answer =
+            runtime.block_on(asked).with_context(place)?.map_err(|error| anyhow!("{error}")).with_context(place)?;
         rows(&answer).with_context(place)
     }
 }

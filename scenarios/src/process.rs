@@ -93,7 +93,8 @@ impl Process {
             bail!("{} has ended: {status}", self.name);
         }
         let pid = self.pid();
-        rustix::process::kill_process_group(self.pid, signal).with_context(|| format!("signal {}, PID {pid}", self.name))
+        rustix::process::kill_process_group(self.pid, signal)
+            .with_context(|| format!("signal {}, PID {pid}", self.name))
     }
 
     /// The last lines of its log.

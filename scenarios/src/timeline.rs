@@ -48,7 +48,7 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Colours for a terminal, unless NO_COLOR is set (no-color.org).
+    /// Colours for a terminal, unless `NO_COLOR` is set (no-color.org).
     pub fn for_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { on: wanted && io::stdout().is_terminal() }
@@ -121,8 +121,7 @@ impl Timeline {
         let flip = &sighting.flip;
         let (from, to) = (flip.from.word(), flip.to.word());
         let padding = " ".repeat(22_usize.saturating_sub(from.len() + 3 + to.len()));
-        let change =
-            format!("{} → {}{padding}", self.paint.state(flip.from, from), self.paint.state(flip.to, to));
+        let change = format!("{} → {}{padding}", self.paint.state(flip.from, from), self.paint.state(flip.to, to));
         let cause = flip.cause.word();
         let after = latency.map_or_else(String::new, |(latency, of)| {
             let (known, told) = (milliseconds(latency.known), milliseconds(latency.told));
