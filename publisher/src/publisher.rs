@@ -163,8 +163,8 @@ impl Publisher {
     fn beat(&mut self, now: Now) -> Result<(), Failure> {
         if now.monotonic >= self.beat_due && self.send_now(Body::Beat, now)? {
             self.report.beats += 1;
-            self.beat_due =
-                self.beat_due.plus(self.parts.beat_every).max(now.monotonic.plus(self.parts.beat_every / 2));
+            let late = now.monotonic.since(self.beat_due) >= self.parts.beat_every;
+            self.beat_due = if late { now.monotonic } else { self.beat_due }.plus(self.parts.beat_every);
             self.readings_from = self.readings_from.min(now.monotonic);
         }
         Ok(())
@@ -242,3 +242,6 @@ impl Publisher {
         Ok(Look::Row)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use lastbeat_wire::PublisherId;
 use serde::{Deserialize, Deserializer};
 
 use crate::cli::WatchArgs;
+use crate::influx::InfluxConfig;
 
 /// The file that `sample-config` prints; all of its values are the defaults.
 pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
@@ -24,7 +25,7 @@ pub struct Settings {
     /// The store's file.
     pub store: PathBuf,
     /// Where to ship, too.
-    pub influx: Option<String>,
+    pub influx: Option<InfluxConfig>,
     /// The silence that is allowed, unless a publisher has its own rule. At least a millisecond.
     pub threshold: Duration,
     /// This subscriber's name to an MQTT broker.
@@ -106,6 +107,7 @@ impl Settings {
             let id = id.parse::<PublisherId>().context("--expect")?;
             publishers.entry(id).or_default().expected = true;
         }
+        let influx = args.influx.as_ref().or(file.influx.as_ref());
         let sync = args.sync.as_ref().or(file.sync.as_ref());
         let max_publishers = file.max_publishers.unwrap_or(1_000_000);
         if !(1..=u32::MAX as usize).contains(&max_publishers) {
@@ -114,7 +116,7 @@ impl Settings {
         Ok(Self {
             from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
-            influx: args.influx.clone().or(file.influx),
+            influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
             threshold,
             name: args.name.clone().or(file.name),
             sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,

@@ -4,6 +4,7 @@ mod announce;
 mod cli;
 mod config;
 mod follower;
+mod influx;
 mod intake;
 mod logging;
 mod memory;

@@ -17,6 +17,7 @@ use crate::announce::Announcer;
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::follower::{self, Follower, Following, Lag};
+use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
@@ -62,7 +63,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let store = Store::open(&settings.store)?;
     std::fs::create_dir_all(&log_dir).with_context(|| log_dir.display().to_string())?;
     let kept = memory.load()?;
-    let not_before = memory.position().max(store.cursor());
+    let influx = settings.influx.clone().map(|config| Influx::open(config, &log_dir)).transpose()?;
+    let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
+    let not_before = cursors.into_iter().flatten().fold(memory.position(), Position::max);
     let log = open_log(&log_dir, &settings, not_before)?;
     let log_handle = log.handle().clone();
 
@@ -73,7 +76,10 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     watchdog.begin(now, watched_until);
 
     let followers_stop = CancellationToken::new();
-    let following = vec![follower::start(store, log_handle.clone(), followers_stop.clone())?];
+    let mut following = vec![follower::start(store, log_handle.clone(), followers_stop.clone())?];
+    if let Some(influx) = influx {
+        following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
+    }
 
     let (sender, incoming) = mpsc::channel(INCOMING);
     let (overview_sender, overview) = watch::channel(Overview::default());

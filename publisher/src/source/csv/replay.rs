@@ -103,7 +103,11 @@ impl CsvSource {
     /// Whether there was another record.
     fn next_record(&mut self) -> std::io::Result<bool> {
         let Pass::Open(reader) = &mut self.pass else { return Ok(false) };
-        let more = reader.read_byte_record(&mut self.record)?;
+        let more = reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
+            // As it is: wrapped once more, the reason within it could not be told any more.
+            csv::ErrorKind::Io(error) => error,
+            other => std::io::Error::other(format!("{other:?}")),
+        })?;
         if more {
             reader.get_mut().row_complete();
             self.row.number += 1;

@@ -43,7 +43,7 @@ impl Schema {
     /// Finds the schema from the complete rows that a file starts with.
     pub fn find(start: &[u8], settings: &Settings) -> Result<Self, CsvError> {
         let delimiter = settings.delimiter.unwrap_or_else(|| find_delimiter(start, SAMPLE_ROWS));
-        let mut rows = rows(start, delimiter, SAMPLE_ROWS);
+        let mut rows = rows(start, delimiter, 1 + SAMPLE_ROWS);
         let header = match settings.header {
             Header::Detect => has_header(&rows),
             Header::Present => true,
@@ -51,6 +51,7 @@ impl Schema {
         };
         let first = rows.first().cloned().ok_or_else(|| CsvError::Empty { path: settings.path.clone() })?;
         let header_row = header.then(|| rows.remove(0));
+        rows.truncate(SAMPLE_ROWS);
         if first.len() > MAX_FIELDS {
             return Err(settings.wrong(format!("{} columns, at most {MAX_FIELDS} are taken", first.len())));
         }
