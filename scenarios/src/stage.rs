@@ -17,7 +17,7 @@ use crate::hub::{Hub, Transport};
 use crate::influx::Influx;
 use crate::network::{self, Network, near_address};
 use crate::player::{Part, Player};
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, Reads};
 use crate::programs;
 use crate::sample;
 use crate::stored::Stored;
@@ -280,6 +280,6 @@ fn subscriber(setting: &Setting, hub: &Hub, folder: &Folder, events: &Events) ->
     if let Some(influx) = &setting.influx {
         command.args(["--influx", influx.url()]);
     }
-    let lines = Some(events.feed().flips());
-    Process::start(Program { name: "subscriber".to_owned(), command, lines }, folder.path(), events.feed())
+    let reads = Reads::Stdout(events.feed().flips());
+    Process::start(Program { name: "subscriber".to_owned(), command, reads }, folder.path(), events.feed())
 }
