@@ -174,7 +174,11 @@ fn failed(checks: &mut Checks, what: &str, error: anyhow::Error) -> anyhow::Resu
 fn shown(changes: &[Change]) -> String {
     let mut text = changes.first().map_or_else(|| "none".to_owned(), |(from, ..)| from.word().to_owned());
     for (_, to, cause) in changes {
-        text.push_str(&format!(" → {} ({})", to.word(), cause.word()));
+        text.push_str(" → ");
+        text.push_str(to.word());
+        if *cause != Cause::Heard {
+            text.push_str(&format!(" ({})", cause.word()));
+        }
     }
     text
 }
@@ -193,12 +197,9 @@ mod tests {
 
     #[test]
     fn what_is_expected_is_shown_as_a_chain() {
-        assert_eq!(shown(&expected(false, How::Kill)), "unseen → alive (heard)");
-        assert_eq!(shown(&expected(true, How::Kill)), "unseen → alive (heard) → dead (process_gone)");
-        assert_eq!(
-            shown(&expected(true, How::Stop)),
-            "unseen → alive (heard) → suspended (process_stopped) → alive (heard)"
-        );
+        assert_eq!(shown(&expected(false, How::Kill)), "unseen → alive");
+        assert_eq!(shown(&expected(true, How::Kill)), "unseen → alive → dead (process_gone)");
+        assert_eq!(shown(&expected(true, How::Stop)), "unseen → alive → suspended (process_stopped) → alive");
         assert_eq!(shown(&[]), "none");
     }
 }

@@ -31,7 +31,7 @@ fn both_stay_alive_over_zeromq() {
 #[test]
 fn one_is_killed_over_zeromq() {
     let told = play("one-down");
-    assert!(told.contains("unseen → alive (heard) → dead (process_gone)"), "{told}");
+    assert!(told.contains("unseen → alive → dead (process_gone)"), "{told}");
 }
 
 #[test]
