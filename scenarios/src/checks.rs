@@ -2,6 +2,9 @@
 
 use crate::timeline::{Paint, say};
 
+/// The widest column.
+const WIDEST: usize = 60;
+
 /// A table of checks.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<Check>);
@@ -42,7 +45,9 @@ impl Checks {
         let heading = ["check", "expected", "seen"].map(str::to_owned);
         let cells = |check: &Check| [check.what.clone(), check.expected.clone(), check.seen.clone()];
         let rows: Vec<_> = std::iter::once(heading).chain(self.0.iter().map(cells)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        // One that is wider, an error, sticks out and leaves the others where they are.
+        let width_of = |cell: &String| Some(cell.chars().count()).filter(|width| *width <= WIDEST);
+        let width = |column: usize| rows.iter().filter_map(|row| width_of(&row[column])).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2)];
         let line = |row: &[String; 3]| {
             let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));

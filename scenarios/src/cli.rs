@@ -1,7 +1,5 @@
 //! The command line: what it takes, and how it explains itself.
 
-#![expect(clippy::doc_markdown, reason = "these comments are read in a terminal")]
-
 use std::path::PathBuf;
 use std::time::Duration;
 

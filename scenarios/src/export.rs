@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::process::Program;
+use crate::process::{Program, Reads};
 use crate::programs;
 use crate::stage::Stage;
 
@@ -29,13 +29,13 @@ impl Export {
         command.args(["export", "--measurement", measurement, "--format", "csv"]);
         command.arg("--store").arg(stage.folder.store()).arg("--out").arg(&file);
         let name = format!("export-{measurement}");
-        let process = stage.run(Program { name, command, lines: None }, LIMIT)?;
+        let process = stage.run(Program { name, command, reads: Reads::Nothing }, LIMIT)?;
         match process.ended() {
             Some(status) if status.success() => Self::read(&file),
             status => bail!(
                 "the export of {measurement} failed ({}): {}",
                 status.map(|status| status.to_string()).unwrap_or_default(),
-                process.log_tail(3)
+                process.log_tail(12).lines().next().unwrap_or_default()
             ),
         }
     }

@@ -52,7 +52,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::BothDown(DownArgs { play: args, how }) => play(Scenario::BothDown, how, setting(args, Some(how))),
         Command::Latency(LatencyArgs { threshold, transport, how, runs, keep }) => {
             let setting = Setting { threshold, transport, influx: None, how: None, keep, cast: Cast::Nobody };
-            measure(&how, runs, setting).map(|()| true)
+            measure(&how, runs, setting)
         }
     }
 }

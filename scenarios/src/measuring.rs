@@ -60,19 +60,17 @@ impl Measured {
     }
 }
 
-/// Measures each of `what` (all, if there is none) `runs` times, and prints a table.
+/// Measures each of `what` (all, if there is none) `runs` times, and prints a table; nothing in it is wrong.
 ///
 /// # Errors
 /// When a process can't be started or ends by itself, a verdict fails to come, and on Ctrl-C.
-pub fn measure(what: &[Measured], runs: u16, setting: Setting) -> anyhow::Result<()> {
+pub fn measure(what: &[Measured], runs: u16, setting: Setting) -> anyhow::Result<bool> {
     let what = if what.is_empty() { &Measured::ALL } else { what };
     let threshold = humantime::format_duration(setting.threshold);
-    let heading = format!("latency of verdicts: {runs} runs each, threshold {threshold}, {:?}", setting.transport);
+    let heading = format!("latency of verdicts: {runs} runs each, threshold {threshold}, {}", setting.transport.name());
     let mut stage = Stage::set_up(setting, &heading)?;
-    let outcome = measure_all(&mut stage, what, runs);
-    if outcome.is_err() {
-        say(&format!("\n{}", stage.tails()));
-    }
+    let outcome = measure_all(&mut stage, what, runs).map(|()| true);
+    stage.explain(&outcome);
     outcome
 }
 
@@ -86,10 +84,10 @@ fn measure_all(stage: &mut Stage, what: &[Measured], runs: u16) -> anyhow::Resul
             Measured::Kill => kills(stage, runs)?,
             Measured::Stop | Measured::Remote => silences(stage, *measured, runs)?,
         };
-        let known = latencies.iter().map(|latency| latency.known).collect();
-        let told = latencies.iter().map(|latency| latency.told).collect();
-        let cells = [median_and_worst(known), median_and_worst(told)].concat();
-        let cells: String = cells.iter().map(|span| format!("{:>13}", milliseconds(*span))).collect();
+        let known = median_and_worst(latencies.iter().map(|latency| latency.known).collect());
+        let told = median_and_worst(latencies.iter().map(|latency| latency.told).collect());
+        let ([known, worst_known], [told, worst_told]) = (known.map(milliseconds), told.map(milliseconds));
+        let cells = format!("{known:>13}{worst_known:>13}{told:>13}{worst_told:>13}");
         say(&format!("{:<32}{cells}  {}", measured.label(), measured.since()));
     }
     Ok(())
@@ -161,10 +159,10 @@ fn speak_once(stage: &mut Stage, id: String) -> anyhow::Result<String> {
 
 fn verdict(stage: &mut Stage, id: &str, measured: Measured) -> anyhow::Result<()> {
     let limit = stage.setting.threshold + GRACE;
-    let state = measured.verdict();
-    if !stage.wait(Clock.now().monotonic.plus(limit), |stage| stage.all_are(&[id], state))? {
+    let wanted = measured.verdict();
+    if !stage.wait(Clock.now().monotonic.plus(limit), |stage| stage.all_are(&[id], wanted))? {
         let is = stage.newest_flip(id).map_or("never heard", |sighting| sighting.flip.to.word());
-        bail!("{id} is {is}, not {}, within {}", state.word(), humantime::format_duration(limit));
+        bail!("{id} is {is}, not {}, within {}", wanted.word(), humantime::format_duration(limit));
     }
     Ok(())
 }

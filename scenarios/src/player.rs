@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::events::Feed;
 use crate::how::How;
 use crate::network::Network;
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, Reads};
 use crate::programs;
 
 /// A publisher that replays a CSV file.
@@ -50,7 +50,8 @@ impl Player {
             Some(network) => network.within(&command)?,
             None => command,
         };
-        let process = Process::start(Program { name: part.id.to_owned(), command, lines: None }, folder, feed)?;
+        let process =
+            Process::start(Program { name: part.id.to_owned(), command, reads: Reads::Nothing }, folder, feed)?;
         Ok(Self { id: part.id.to_owned(), process, touched: None, network })
     }
 

@@ -1,8 +1,8 @@
 //! [`Process`]: a program that was started, in a process group of its own; it is killed when it is dropped. Its output
-//! goes to a log file, or line by line to whoever reads it.
+//! goes to a log file, and line by line to whoever reads it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,8 +14,18 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::events::{Event, Feed};
 
-/// Takes the lines that a process writes to stdout, one after the other, on a thread of its own.
+/// Takes the lines that a process writes, one after the other, on a thread of its own.
 pub type Lines = Box<dyn FnMut(&str) + Send>;
+
+/// What is read of a process's output. All of it goes into its log.
+pub enum Reads {
+    /// Nothing.
+    Nothing,
+    /// Its stdout.
+    Stdout(Lines),
+    /// Its stderr.
+    Stderr(Lines),
+}
 
 /// A program to be started.
 pub struct Program {
@@ -23,8 +33,8 @@ pub struct Program {
     pub name: String,
     /// The program and its arguments.
     pub command: Command,
-    /// What takes its stdout; without one it goes into the log, too.
-    pub lines: Option<Lines>,
+    /// What is read of its output.
+    pub reads: Reads,
 }
 
 /// A process that was started here.
@@ -40,30 +50,30 @@ pub struct Process {
 impl Process {
     /// Starts it; its log is `folder/name.log`. Its end is told to `feed`.
     pub fn start(program: Program, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
-        let Program { name, mut command, lines } = program;
+        let Program { name, mut command, reads } = program;
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let stdout = match lines {
-            Some(_) => Stdio::piped(),
-            None => file.try_clone().with_context(|| log.display().to_string())?.into(),
-        };
-        command.stdin(Stdio::null()).stdout(stdout).stderr(file).process_group(0).env("NO_COLOR", "1");
+        let copy = || file.try_clone().with_context(|| log.display().to_string());
+        command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?).process_group(0).env("NO_COLOR", "1");
+        match reads {
+            Reads::Nothing => {}
+            Reads::Stdout(_) => drop(command.stdout(Stdio::piped())),
+            Reads::Stderr(_) => drop(command.stderr(Stdio::piped())),
+        }
         let shown = command.get_program().to_string_lossy().into_owned();
         let mut child = command.spawn().with_context(|| format!("start {name}: {shown}"))?;
         let pid = Pid::from_child(&child);
-        let stdout = child.stdout.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = Arc::new(Mutex::new(None));
         let waiting = {
             let (name, ended, feed) = (name.clone(), ended.clone(), feed.clone());
             move || wait_for_end(&name, pid, child, &ended, &feed)
         };
         let mut threads = vec![thread::spawn(waiting)];
-        if let (Some(stdout), Some(mut lines)) = (stdout, lines) {
-            threads.push(thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    lines(&line);
-                }
-            }));
+        match (reads, stdout, stderr) {
+            (Reads::Stdout(lines), Some(stdout), _) => threads.push(thread::spawn(|| read(stdout, lines, file))),
+            (Reads::Stderr(lines), _, Some(stderr)) => threads.push(thread::spawn(|| read(stderr, lines, file))),
+            _ => {}
         }
         Ok(Self { name, pid, log, ended, threads })
     }
@@ -116,6 +126,14 @@ impl Drop for Process {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+fn read(output: impl Read, mut lines: Lines, mut log: File) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        lines(&line);
+        // A log that can't be written shows nothing; what is seen is judged all the same.
+        let _ = writeln!(log, "{line}");
     }
 }
 

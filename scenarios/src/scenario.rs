@@ -46,9 +46,7 @@ impl Scenario {
 pub fn play(scenario: Scenario, how: How, setting: Setting) -> anyhow::Result<bool> {
     let mut stage = Stage::set_up(setting, &heading(scenario, how))?;
     let outcome = perform(&mut stage, scenario, how);
-    if !matches!(outcome, Ok(true)) {
-        say(&format!("\n{}", stage.tails()));
-    }
+    stage.explain(&outcome);
     outcome
 }
 
@@ -92,12 +90,12 @@ fn perform(stage: &mut Stage, scenario: Scenario, how: How) -> anyhow::Result<bo
 /// nobody come back. Whether the verdicts fell.
 fn watch_them_go(stage: &mut Stage, victims: &[&str], how: How, fault: Now) -> anyhow::Result<bool> {
     let threshold = stage.setting.threshold;
-    let (state, _) = how.verdict();
-    let fell = stage.wait(fault.monotonic.plus(threshold + GRACE), |stage| stage.all_are(victims, state))?;
+    let (down, _) = how.verdict();
+    let fell = stage.wait(fault.monotonic.plus(threshold + GRACE), |stage| stage.all_are(victims, down))?;
     if !fell {
         stage
             .timeline
-            .wrong("", &format!("not {} within {}", state.word(), humantime::format_duration(threshold + GRACE)));
+            .wrong("", &format!("not {} within {}", down.word(), humantime::format_duration(threshold + GRACE)));
     }
     let until = fault.monotonic.plus(threshold + threshold * 2 / 5);
     stage.wait(until, |_| false)?;

@@ -10,18 +10,18 @@ use lastbeat_watchdog::State;
 use lastbeat_wire::{Monotonic, UtcNanos};
 use rustix::process::Signal;
 
-use crate::events::{Event, Events, Sighting};
+use crate::events::{Event, Events, Interrupted, Sighting};
 use crate::folder::Folder;
 use crate::how::How;
 use crate::hub::{Hub, Transport};
 use crate::influx::Influx;
 use crate::network::{self, Network, near_address};
 use crate::player::{Part, Player};
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, Reads};
 use crate::programs;
 use crate::sample;
 use crate::stored::Stored;
-use crate::timeline::{Latency, Telling, Timeline};
+use crate::timeline::{Latency, Telling, Timeline, say};
 
 /// The ids of the two publishers.
 pub const PLAYERS: [&str; 2] = ["light-1", "light-2"];
@@ -221,17 +221,27 @@ impl Stage {
         self.subscriber.signal(Signal::TERM)?;
         let until = Clock.now().monotonic.plus(LAST_ACT);
         let ended = self.wait(until, |stage| stage.subscriber.ended().is_some())?;
-        self.doomed.extend(self.players.iter().map(|player| player.id.clone()));
-        self.players.clear();
+        for player in &self.players {
+            self.doomed.push(player.id.clone());
+            if player.process.ended().is_none() {
+                player.process.signal(Signal::KILL)?;
+            }
+        }
         Ok(ended && self.subscriber.ended().is_some_and(|status| status.success()))
     }
 
-    /// The last lines of all logs.
-    pub fn tails(&self) -> String {
-        let players = self.players.iter().map(|player| &player.process);
-        let processes = [&self.hub.process, &self.subscriber].into_iter().chain(players);
-        let tail = |process: &Process| format!("── {}.log\n{}\n", process.name(), process.log_tail(TAIL_LINES));
-        processes.map(tail).collect()
+    /// Prints the last lines of all logs, if something is wrong.
+    pub fn explain(&self, outcome: &anyhow::Result<bool>) {
+        let wrong = match outcome {
+            Ok(right) => !right,
+            Err(error) => !error.is::<Interrupted>(),
+        };
+        if wrong {
+            let players = self.players.iter().map(|player| &player.process);
+            for process in [&self.hub.process, &self.subscriber].into_iter().chain(players) {
+                say(&format!("\n── {}.log\n{}", process.name(), process.log_tail(TAIL_LINES)));
+            }
+        }
     }
 
     fn take(&mut self, event: Event) -> anyhow::Result<()> {
@@ -270,6 +280,6 @@ fn subscriber(setting: &Setting, hub: &Hub, folder: &Folder, events: &Events) ->
     if let Some(influx) = &setting.influx {
         command.args(["--influx", influx.url()]);
     }
-    let lines = Some(events.feed().flips());
-    Process::start(Program { name: "subscriber".to_owned(), command, lines }, folder.path(), events.feed())
+    let reads = Reads::Stdout(events.feed().flips());
+    Process::start(Program { name: "subscriber".to_owned(), command, reads }, folder.path(), events.feed())
 }

@@ -48,7 +48,7 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Colours for a terminal, unless NO_COLOR is set (no-color.org).
+    /// Colours for a terminal, unless `NO_COLOR` is set (no-color.org).
     pub fn for_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { on: wanted && io::stdout().is_terminal() }
