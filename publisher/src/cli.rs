@@ -29,7 +29,7 @@ Signals:
 
 Exit codes:
   0  done, or ended by a signal
-  1  it failed: a file that can't be read, a transport that refuses, messages that could not be sent with --once
+  1  it failed: a file that can't be read, a transport that refuses, messages not got through at the end
   2  wrong options, options that don't fit the file, or a bad row with --strict
 
 Environment:
@@ -81,7 +81,8 @@ pub struct LinkArgs {
     /// How many messages are held while nobody takes them, and at most 64 MiB; the oldest are dropped first
     #[arg(long, value_name = "MESSAGES", default_value = "100000")]
     pub buffer: usize,
-    /// How long to wait at the end for what is held and for the goodbye
+    /// How long to wait for what is held and for the goodbye when a signal ends it; the end of a file waits for as long as
+    /// it takes
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
 }
