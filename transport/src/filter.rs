@@ -6,8 +6,8 @@
 pub(crate) struct Filter(Vec<String>);
 
 impl Filter {
-    pub(crate) fn new(topics: &[String]) -> Self {
-        Self(topics.to_vec())
+    pub(crate) fn new(topics: Vec<String>) -> Self {
+        Self(topics)
     }
 
     pub(crate) fn wants(&self, topic: &[u8]) -> bool {
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     fn filter(topics: &[&str]) -> Filter {
-        Filter::new(&topics.iter().map(|&topic| topic.to_owned()).collect::<Vec<_>>())
+        Filter::new(topics.iter().map(|&topic| topic.to_owned()).collect())
     }
 
     #[test]

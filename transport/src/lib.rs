@@ -3,11 +3,13 @@
 //! A transport is one file with two ends: an [`Outbound`] for a publisher, and a thread that fills batches for a
 //! subscriber (see [`Incoming`]). `docs/ARCHITECTURE.md` says what adding one takes.
 
+mod backoff;
 mod batch;
 mod endpoint;
 mod error;
 mod filter;
 pub mod memory;
+mod mqtt;
 mod options;
 mod outbound;
 mod subscription;
@@ -30,10 +32,7 @@ pub use subscription::Subscription;
 pub fn publish(endpoint: &Endpoint, options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
     match endpoint {
         Endpoint::Zmq(zmq) => zeromq::publish(zmq, &options),
-        Endpoint::Mqtt(_) => {
-            drop(options);
-            Err(mqtt_is_not_there_yet(endpoint))
-        }
+        Endpoint::Mqtt(mqtt) => mqtt::publish(mqtt, options),
         Endpoint::Memory(name) => Ok(memory::publish(name)),
     }
 }
@@ -51,14 +50,7 @@ pub fn subscribe(
 ) -> Result<Subscription, TransportError> {
     match endpoint {
         Endpoint::Zmq(zmq) => zeromq::subscribe(zmq, &options, link, incoming),
-        Endpoint::Mqtt(_) => {
-            drop(options);
-            Err(mqtt_is_not_there_yet(endpoint))
-        }
+        Endpoint::Mqtt(mqtt) => mqtt::subscribe(mqtt, options, link, incoming),
         Endpoint::Memory(name) => Ok(memory::subscribe(name, &options, link, incoming)),
     }
-}
-
-fn mqtt_is_not_there_yet(endpoint: &Endpoint) -> TransportError {
-    TransportError::Url { url: endpoint.to_string(), reason: "MQTT is still to come".to_owned() }
 }

@@ -114,8 +114,8 @@ pub(crate) fn subscribe(
     incoming: Sender<Incoming>,
 ) -> Subscription {
     let (hub, stop) = (Hub::named(name), CancellationToken::new());
-    let key = hub.add(Filter::new(&options.topics), &Inbox { link, incoming, stop: stop.clone() });
-    Subscription::new(stop, move || hub.remove(key), None)
+    let key = hub.add(Filter::new(options.topics.clone()), &Inbox { link, incoming, stop: stop.clone() });
+    Subscription::without_thread(stop, move || hub.remove(key))
 }
 
 /// Opens a publisher's end.

@@ -1,31 +1,57 @@
 //! [`Subscription`]: holds a subscriber's link open; [`Inbox`]: how a transport's thread hands over what arrives.
 
-use std::{fmt, thread::JoinHandle};
+use std::{
+    fmt, io,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Arrival, Incoming, LinkIndex, waiting::wait_for};
 
-/// A subscriber's open link. Dropping it closes the link and waits for the link's thread to end.
+/// How long the end of a subscription may take. Only MQTT can need as long: it can't part from its broker while it
+/// withholds an acknowledgement. Its thread is then left behind; the broker delivers again what it had.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// A subscriber's open link. Dropping it closes the link and waits, two seconds at most, for the link's thread to end.
 #[must_use = "dropping a subscription ends it"]
 pub struct Subscription {
     stop: CancellationToken,
     wake: Option<Box<dyn FnOnce() + Send>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<LinkThread>,
+}
+
+struct LinkThread {
+    handle: JoinHandle<()>,
+    ended: CancellationToken,
 }
 
 impl Subscription {
-    /// `wake` makes the thread look at `stop`, wherever it waits.
-    pub(crate) fn new(
+    /// Runs a link on a thread of its own. `wake` makes the thread look at `stop`, wherever it waits.
+    pub(crate) fn spawn(
         stop: CancellationToken,
+        name: String,
+        run: impl FnOnce() + Send + 'static,
         wake: impl FnOnce() + Send + 'static,
-        thread: Option<JoinHandle<()>>,
-    ) -> Self {
-        Self { stop, wake: Some(Box::new(wake)), thread }
+    ) -> io::Result<Self> {
+        let ended = CancellationToken::new();
+        let end = ended.clone().drop_guard();
+        let body = move || {
+            let _end = end;
+            run();
+        };
+        let handle = thread::Builder::new().name(name).spawn(body)?;
+        Ok(Self { stop, wake: Some(Box::new(wake)), thread: Some(LinkThread { handle, ended }) })
     }
 
-    /// Closes the link and waits for its thread to end. Nothing arrives afterwards.
+    /// For a link that needs no thread; `end` closes it.
+    pub(crate) fn without_thread(stop: CancellationToken, end: impl FnOnce() + Send + 'static) -> Self {
+        Self { stop, wake: Some(Box::new(end)), thread: None }
+    }
+
+    /// Closes the link. Nothing arrives afterwards.
     pub fn stop(self) {
         drop(self);
     }
@@ -37,11 +63,12 @@ impl Drop for Subscription {
         if let Some(wake) = self.wake.take() {
             wake();
         }
-        if let Some(thread) = self.thread.take() {
-            let name = thread.thread().name().unwrap_or("a link's thread").to_owned();
-            if thread.join().is_err() {
-                tracing::error!("{name} had panicked");
-            }
+        let Some(LinkThread { handle, ended }) = self.thread.take() else { return };
+        let name = handle.thread().name().unwrap_or("a link").to_owned();
+        if wait_for(ended.cancelled(), Some(STOP_LIMIT)).is_none() {
+            tracing::warn!("{name}: its thread is left behind, for it does not end within {STOP_LIMIT:?}");
+        } else if handle.join().is_err() {
+            tracing::error!("{name}: its thread had panicked");
         }
     }
 }
@@ -67,6 +94,9 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Hands over, and waits while the channel is full: that is the backpressure.
     pub(crate) fn hand(&self, arrival: Arrival) -> Result<(), Stopped> {
+        if self.stop.is_cancelled() {
+            return Err(Stopped);
+        }
         match self.incoming.try_send(Incoming { link: self.link, arrival }) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(Stopped),
@@ -114,7 +144,7 @@ mod tests {
         inbox.hand(Arrival::Up).unwrap();
         let stop = inbox.stop.clone();
         let thread = thread::spawn(move || inbox.hand(Arrival::Up));
-        Subscription::new(stop, || {}, None).stop();
+        Subscription::without_thread(stop, || {}).stop();
         assert_eq!(thread.join().unwrap(), Err(Stopped));
     }
 

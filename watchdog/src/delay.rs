@@ -2,8 +2,8 @@
 //!
 //! A broker that kept a message for an hour delivers it at once; it was a sign of life an hour ago and is none now. Two
 //! clocks tell, each compared with its own smallest difference so far: the publisher's monotonic clock, which no step of a
-//! wall clock disturbs, and its wall clock, which goes on while a host is suspended. A message is late only as far as both
-//! say so.
+//! wall clock disturbs, and its wall clock, which goes on while a host is suspended. A message surely waited only as far
+//! as both say so: each alone is wrong now and then, and a live publisher is not to be called silent for that.
 
 use std::time::Duration;
 
@@ -17,6 +17,15 @@ pub struct Delay {
     wall: Baseline,
 }
 
+/// How long a message waited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// At least this long: what both clocks agree on; zero if there is but one.
+    pub surely: Duration,
+    /// At most this long: what either says.
+    pub possibly: Duration,
+}
+
 /// The smallest difference of two clocks, in nanoseconds, over the last two windows: a shift that lasts (a virtual machine
 /// that was frozen, say) is learned after at most two windows instead of being called late for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,17 +37,26 @@ struct Baseline {
 }
 
 impl Delay {
-    /// The delay of a message that came `now`; zero while there is nothing to compare with. `window` is how long a shift
-    /// must last to be believed.
-    pub fn of(&mut self, now: Now, header: &Header<'_>, window: Duration) -> Duration {
+    /// How long a message waited that came `now`; nothing while there is nothing to compare with. `window` is how long a
+    /// shift must last to be believed.
+    pub fn of(&mut self, now: Now, header: &Header<'_>, window: Duration) -> Waited {
         let monotonic = header.uptime.map(|uptime| difference(now.monotonic.0, uptime));
         let wall = header.sent_at.map(|sent_at| now.utc.0.saturating_sub(sent_at.0));
-        let by_monotonic = monotonic.and_then(|found| self.monotonic.excess(now, found, window));
-        let by_wall = wall.and_then(|found| self.wall.excess(now, found, window));
+        let (Some(monotonic), Some(wall)) = (monotonic, wall) else {
+            let by_monotonic = monotonic.and_then(|found| self.monotonic.excess(now, found, window));
+            let by_wall = wall.and_then(|found| self.wall.excess(now, found, window));
+            return Waited { surely: Duration::ZERO, possibly: by_monotonic.or(by_wall).unwrap_or_default() };
+        };
+        let by_monotonic = self.monotonic.excess(now, monotonic, window);
+        let by_wall = self.wall.excess(now, wall, window);
+        // A clock that is new here learns from the other one, lest the second message of a backlog pass for a fresh one.
         match (by_monotonic, by_wall) {
-            (Some(one), Some(other)) => one.min(other),
-            (one, other) => one.or(other).unwrap_or_default(),
+            (None, Some(waited)) => self.monotonic.learn(monotonic, waited),
+            (Some(waited), None) => self.wall.learn(wall, waited),
+            _ => {}
         }
+        let (one, other) = (by_monotonic.or(by_wall).unwrap_or_default(), by_wall.or(by_monotonic).unwrap_or_default());
+        Waited { surely: one.min(other), possibly: one.max(other) }
     }
 
     /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
@@ -58,6 +76,11 @@ impl Baseline {
         }
         let excess = found.saturating_sub(known?);
         Some(u64::try_from(excess).map_or(Duration::ZERO, Duration::from_nanos))
+    }
+
+    /// The first difference, found with a message that had waited.
+    fn learn(&mut self, found: i64, waited: Duration) {
+        self.present = Some(found.saturating_sub(i64::try_from(waited.as_nanos()).unwrap_or(i64::MAX)));
     }
 }
 
@@ -80,7 +103,7 @@ mod tests {
         let now = Now { monotonic: Monotonic(ours * SECOND), utc: utc(1_000_000 + ours) };
         let header =
             Header { uptime: Some(uptime * SECOND), sent_at: Some(utc(1_000_000 + sent)), ..Header::default() };
-        delay.of(now, &header, WINDOW).as_secs()
+        delay.of(now, &header, WINDOW).surely.as_secs()
     }
 
     #[test]
@@ -120,5 +143,36 @@ mod tests {
             delay(&mut known, ours, ours - 3980, ours - 3890);
         }
         assert_eq!(delay(&mut known, 4100, 120, 210), 0);
+    }
+
+    #[test]
+    fn one_clock_alone_is_not_believed_against_a_living_publisher() {
+        let mut known = Delay::default();
+        let now = |seconds: u64| Now { monotonic: Monotonic(seconds * SECOND), utc: UtcNanos(0) };
+        let up = |uptime: u64| Header { uptime: Some(uptime), ..Header::default() };
+        assert_eq!(known.of(now(100), &up(0), WINDOW), Waited::default());
+        let waited = Waited { surely: Duration::ZERO, possibly: Duration::from_secs(20) };
+        assert_eq!(known.of(now(120), &up(0), WINDOW), waited);
+    }
+
+    #[test]
+    fn a_backlog_is_known_by_the_wall_clock_after_a_reboot_of_this_host() {
+        let mut known = Delay::default();
+        delay(&mut known, 5000, 10, 5000);
+        known.rebooted();
+        // 20 s after the boot, 910 s after what came last.
+        let boot = 5890;
+        let mut after = |uptime: u64, sent: u64| {
+            let now = Now {
+                monotonic: Monotonic(20 * SECOND),
+                utc: UtcNanos(0).plus(Duration::from_secs(1_000_000 + boot + 20)),
+            };
+            let sent_at = Some(UtcNanos(0).plus(Duration::from_secs(1_000_000 + sent)));
+            let header = Header { uptime: Some(uptime * SECOND), sent_at, ..Header::default() };
+            known.of(now, &header, WINDOW).surely.as_secs()
+        };
+        assert_eq!(after(20, 5010), 900);
+        assert_eq!(after(30, 5020), 890);
+        assert_eq!(after(920, 5910), 0);
     }
 }

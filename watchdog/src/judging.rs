@@ -1,5 +1,7 @@
 //! Judging: a deadline passes, evidence is gathered, a verdict falls.
 
+use std::time::Duration;
+
 use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity};
 
 use crate::evidence::{Evidence, Fact, Source};
@@ -9,6 +11,9 @@ use crate::publisher::{Ended, Phase};
 use crate::state::{Cause, State};
 use crate::verdict::judge;
 use crate::watchdog::{Heard, Watchdog};
+
+/// A process that is silent is looked at again no sooner than this, however short its threshold.
+const RECHECK_AT_LEAST: Duration = Duration::from_millis(100);
 
 impl Watchdog {
     /// Does what is due. Call it after each event, so that a flood of messages can't starve it.
@@ -152,7 +157,6 @@ impl Watchdog {
 
     /// The verdict falls.
     fn conclude(&mut self, now: Now, index: usize, missed: Option<Monotonic>, mut evidence: Vec<Evidence>) {
-        let recheck = self.publishers[index].threshold / 5;
         let publisher = &mut self.publishers[index];
         evidence.extend(publisher.will.as_ref().map(|will| will.evidence.clone()));
         let verdict = judge(&evidence);
@@ -175,9 +179,15 @@ impl Watchdog {
             self.flip(now, index, verdict.state(), verdict.cause(), at, evidence);
         }
         match self.publishers[index].state {
-            State::Silent | State::Suspended => self.watch_until(index, now.monotonic.plus(recheck)),
+            State::Silent | State::Suspended => self.recheck(now, index),
             _ => self.stop_watching(index),
         }
+    }
+
+    /// Looks again after a fifth of the threshold.
+    pub(crate) fn recheck(&mut self, now: Now, index: usize) {
+        let after = (self.publishers[index].threshold / 5).max(RECHECK_AT_LEAST);
+        self.watch_until(index, now.monotonic.plus(after));
     }
 
     /// Changes a publisher's state and tells of it.

@@ -37,7 +37,10 @@ impl Watchdog {
                     now.monotonic.plus(threshold)
                 }
                 State::Unseen if publisher.expected && !watched => now.monotonic.plus(threshold),
-                State::Silent | State::Suspended if !watched => now.monotonic.plus(threshold / 5),
+                State::Silent | State::Suspended if !watched => {
+                    self.recheck(now, index);
+                    continue;
+                }
                 _ => continue,
             };
             self.watch_until(index, deadline);

@@ -160,10 +160,11 @@ impl Watchdog {
             publisher.counts.duplicates += 1;
             return Reception::Duplicate;
         }
-        let delay = process.delay.of(now, heard.header, threshold);
-        let heard_at = now.monotonic.minus(delay);
-        let posthumous = process.ended.as_ref().is_some_and(|ended| heard_at <= ended.at.plus(settle));
-        let late = delay >= threshold || posthumous;
+        let waited = process.delay.of(now, heard.header, threshold);
+        let heard_at = now.monotonic.minus(waited.surely);
+        let earliest = now.monotonic.minus(waited.possibly);
+        let posthumous = process.ended.as_ref().is_some_and(|ended| earliest <= ended.at.plus(settle));
+        let late = waited.surely >= threshold || posthumous;
         publisher.count(heard, place, late);
         if heard.kind == Kind::Bye {
             self.goodbye(now, index, speaker);
@@ -335,8 +336,9 @@ impl Watchdog {
 }
 
 impl Process {
+    /// A number counts within a process; without one, a publisher that counts from 0 at each start would repeat itself.
     fn place(&mut self, number: Option<u64>) -> Place {
-        match (&mut self.sequences, number) {
+        match (&mut self.sequences, number.filter(|_| self.identity.is_some())) {
             (_, None) => Place::New { skipped: 0 },
             (Some(sequences), Some(number)) => sequences.take(number),
             (none, Some(number)) => {

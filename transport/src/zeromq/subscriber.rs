@@ -6,7 +6,7 @@
 //!  control PAIR ─┘
 //! ```
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use lastbeat_host::Clock;
 use lastbeat_wire::Monotonic;
@@ -36,7 +36,7 @@ pub(crate) fn subscribe(
     incoming: Sender<Incoming>,
 ) -> Result<Subscription, TransportError> {
     let context = zmq::Context::new();
-    let filter = Filter::new(&options.topics);
+    let filter = Filter::new(options.topics.clone());
     let (socket, monitor, control, stopper) = sockets(&context, options, &filter).map_err(|source| {
         TransportError::Zmq { place: endpoint.address.clone(), doing: "can't make a socket", source }
     })?;
@@ -53,18 +53,12 @@ pub(crate) fn subscribe(
         frames: [zmq::Message::new(), zmq::Message::new()],
     };
     let way = endpoint.way;
-    let thread = thread::Builder::new()
-        .name(format!("zmq-{}", link.0))
-        .spawn(move || {
-            // Nobody listens any more: that is an end, not an error.
-            let Err(Stopped) = receiver.run(way);
-        })
-        .map_err(|source| TransportError::Thread { place: address, source })?;
-    let wake = move || {
-        // The thread may have ended by itself and closed its side.
-        let _ = stopper.send("", zmq::DONTWAIT);
-    };
-    Ok(Subscription::new(stop, wake, Some(thread)))
+    // Nobody listens any more: that is an end, not an error.
+    let run = move || receiver.run(way).unwrap_or(());
+    // The thread may have ended by itself and closed its side.
+    let wake = move || stopper.send("", zmq::DONTWAIT).unwrap_or_default();
+    Subscription::spawn(stop, format!("zmq-{}", link.0), run, wake)
+        .map_err(|source| TransportError::Thread { place: address, source })
 }
 
 type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
@@ -113,7 +107,7 @@ enum Received {
 }
 
 impl Receiver {
-    fn run(mut self, way: Way) -> Result<std::convert::Infallible, Stopped> {
+    fn run(mut self, way: Way) -> Result<(), Stopped> {
         if way == Way::Bind {
             self.say(true, "")?;
         }

@@ -1,0 +1,28 @@
+//! InfluxDB as a follower of the log: 1.x, and 2.x or later by the interface they publish.
+//!
+//! ```text
+//!   Reader ─▶ encode ─▶ Shipment (≤ 10,000 lines) ─▶ gzip ─▶ POST     two at a time; the cursor follows in order
+//!                                                     ▲  │
+//!                                          split ◀────┘  ├─▶ taken
+//!                               (points refused)         └─▶ refused points ─▶ influx.refused.jsonl
+//! ```
+//!
+//! Points carry their identity (measurement, tags, time), so that what is sent twice is written once: after a crash, a
+//! lost answer or a wiped server the cursor may always go back.
+
+mod catch_up;
+mod config;
+mod cursor;
+mod deliver;
+mod follow;
+#[cfg(test)]
+pub mod influxd;
+mod line;
+mod refused;
+mod server;
+mod shipment;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Access, ConfigError, InfluxConfig, Secret};
+pub use follow::Influx;

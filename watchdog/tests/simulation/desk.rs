@@ -1,0 +1,248 @@
+//! [`Desk`]: the watchdog's place in the world. It hears what happens, keeps the log, and is restarted.
+//!
+//! It stands for the subscriber's loop: one event, then `due`, then the outputs; each is checked by the [`Ledger`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use lastbeat_watchdog::{
+    Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Snapshot, Source, Status,
+    WatchRules, Watchdog,
+};
+use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
+
+use super::ledger::Ledger;
+use super::process::Processes;
+use super::script::{Rules, Traits};
+use super::story::tell;
+use super::world::{BEGINNING, Delivery};
+
+/// The watchdog and all that is around it in one program.
+#[derive(Clone)]
+pub struct Desk {
+    rules: WatchRules,
+    watchdog: Option<Watchdog>,
+    /// Since when it does not run although it should, and what has come meanwhile.
+    stalled: Option<UtcNanos>,
+    waiting: Vec<News>,
+    snapshot: Option<Snapshot>,
+    log: Vec<Logged>,
+    attended: Vec<ProcessIdentity>,
+    requests: Vec<Output>,
+    pub booted_at: UtcNanos,
+    pub ledger: Ledger,
+    pub story: Vec<String>,
+}
+
+/// Something to be told to the watchdog.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// Time has passed.
+    Nothing,
+    Message(Delivery),
+    LinkUp(usize),
+    LinkDown(usize),
+    Answer(Question, Evidence),
+    Exit(String, ProcessIdentity),
+    Pause(String, Option<i64>),
+    Resume(String),
+}
+
+#[derive(Debug, Clone)]
+enum Logged {
+    Message(UtcNanos, Delivery),
+    Flip(Flip),
+}
+
+impl Desk {
+    pub fn new(rules: &Rules, publishers: &BTreeMap<String, Traits>) -> Self {
+        let own = |traits: &Traits| PublisherRules {
+            threshold: traits.threshold.map(super::script::Span::duration),
+            expected: traits.expected,
+        };
+        let id = |name: &String| name.parse().expect("a publisher's name in a scenario is a publisher id");
+        let rules = WatchRules {
+            threshold: rules.threshold.duration(),
+            links: rules.links.clone(),
+            host: None,
+            probe_limit: rules.probe_limit.duration(),
+            settle: rules.settle.duration(),
+            max_publishers: rules.max_publishers,
+            publishers: publishers.iter().map(|(name, traits)| (id(name), own(traits))).collect::<HashMap<_, _>>(),
+        };
+        Self {
+            ledger: Ledger::new(&rules),
+            rules,
+            watchdog: None,
+            stalled: None,
+            waiting: Vec::new(),
+            snapshot: None,
+            log: Vec::new(),
+            attended: Vec::new(),
+            requests: Vec::new(),
+            booted_at: BEGINNING.minus(std::time::Duration::from_secs(100_000)),
+            story: Vec::new(),
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.watchdog.is_some()
+    }
+
+    pub fn attends(&self, process: ProcessIdentity) -> bool {
+        self.attended.contains(&process)
+    }
+
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.watchdog.as_ref().filter(|_| self.stalled.is_none())?.next_deadline()
+    }
+
+    pub fn status(&self, now: Now, publisher: &str) -> Option<Status> {
+        self.watchdog.as_ref()?.status(now, publisher)
+    }
+
+    pub fn statuses(&self, now: Now) -> Vec<Status> {
+        self.watchdog.iter().flat_map(|watchdog| watchdog.statuses(now).collect::<Vec<_>>()).collect()
+    }
+
+    /// What the watchdog asked for since the last call.
+    pub fn requests(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.requests)
+    }
+
+    pub fn save(&mut self, now: Now) {
+        if let Some(watchdog) = &self.watchdog {
+            // As it comes back from a file.
+            let written = serde_json::to_string(&watchdog.snapshot(now)).expect("a snapshot can be written");
+            self.snapshot = serde_json::from_str(&written).expect("a snapshot can be read back");
+            self.log.clear();
+        }
+    }
+
+    pub fn stop(&mut self) {
+        self.watchdog = None;
+        self.stalled = None;
+        self.waiting.clear();
+        self.attended.clear();
+    }
+
+    pub fn start(&mut self, now: Now, processes: &Processes) {
+        if self.watchdog.is_some() {
+            return;
+        }
+        self.rules.host = Some(HostView { process: processes.own(), booted_at: self.booted_at });
+        let mut watchdog = Watchdog::new(self.rules.clone(), now);
+        let mut away_since = self.snapshot.as_ref().map(|snapshot| snapshot.at);
+        if let Some(snapshot) = self.snapshot.clone() {
+            watchdog.restore(now, snapshot);
+        }
+        for logged in &self.log {
+            let at = match logged {
+                Logged::Message(received_at, delivery) => {
+                    let monotonic = now.monotonic.minus(now.utc.since(*received_at));
+                    heard(&mut watchdog, Now { monotonic, utc: *received_at }, delivery, None);
+                    *received_at
+                }
+                Logged::Flip(flip) => {
+                    watchdog.replay(now, flip);
+                    flip.noticed_at
+                }
+            };
+            away_since = away_since.max(Some(at));
+        }
+        watchdog.begin(now, away_since);
+        self.ledger.restarted(now);
+        self.watchdog = Some(watchdog);
+        self.take(now, News::Nothing, processes);
+    }
+
+    pub fn stall(&mut self, now: Now) {
+        self.stalled.get_or_insert(now.utc);
+    }
+
+    pub fn wake(&mut self, now: Now, processes: &Processes) {
+        let (Some(from), Some(watchdog)) = (self.stalled.take(), &mut self.watchdog) else { return };
+        watchdog.stalled(now, from);
+        self.ledger.stalled(now);
+        for news in std::mem::take(&mut self.waiting) {
+            self.take(now, news, processes);
+        }
+        self.take(now, News::Nothing, processes);
+    }
+
+    /// Tells the watchdog, has it judge, and looks at what it says.
+    pub fn take(&mut self, now: Now, news: News, processes: &Processes) {
+        let Some(watchdog) = &mut self.watchdog else { return };
+        if self.stalled.is_some() {
+            if !matches!(news, News::Nothing) {
+                self.waiting.push(news);
+            }
+            return;
+        }
+        match &news {
+            News::Nothing => {}
+            News::Message(delivery) => {
+                let before = watchdog.status(now, &delivery.publisher);
+                let reception = heard(watchdog, now, delivery, Some(delivery.link));
+                let after = watchdog.status(now, &delivery.publisher);
+                self.ledger.received(delivery, reception, before, after);
+                if !matches!(reception, lastbeat_watchdog::Reception::Duplicate) {
+                    self.log.push(Logged::Message(now.utc, delivery.clone()));
+                }
+            }
+            News::LinkUp(link) => {
+                watchdog.link_up(now, number(*link));
+                self.ledger.link_up(now, *link);
+            }
+            News::LinkDown(link) => {
+                watchdog.link_down(now, number(*link), "connection lost");
+                self.ledger.link_down(*link);
+            }
+            News::Answer(question, evidence) => watchdog.answer(now, question, evidence.clone()),
+            News::Exit(publisher, process) => {
+                let evidence = Evidence { at: now.utc, source: Source::Pidfd, fact: Fact::Gone };
+                watchdog.exited(now, publisher, *process, evidence);
+            }
+            News::Pause(publisher, span) => {
+                let span = span.map(|span| std::time::Duration::from_nanos(span.unsigned_abs()));
+                watchdog.pause(now, publisher, span);
+            }
+            News::Resume(publisher) => {
+                watchdog.resume_watching(now, publisher);
+            }
+        }
+        watchdog.due(now);
+        let outputs = watchdog.outputs();
+        self.ledger.check(now, watchdog, &outputs, processes);
+        for output in outputs {
+            self.story.extend(tell(&output));
+            match output {
+                Output::Flip(flip) => self.log.push(Logged::Flip(flip)),
+                Output::Attend(attend) => {
+                    self.attended.push(attend.process);
+                    self.requests.push(Output::Attend(attend));
+                }
+                Output::Ask(_) => self.requests.push(output),
+                Output::Notice(_) | Output::Unwatched(_) => {}
+            }
+        }
+    }
+}
+
+fn number(link: usize) -> LinkNumber {
+    LinkNumber(u16::try_from(link).expect("there are at most 64 links"))
+}
+
+fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<usize>) -> lastbeat_watchdog::Reception {
+    let nothing = Header::default();
+    watchdog.heard(
+        now,
+        &Heard {
+            publisher: &delivery.publisher,
+            kind: delivery.kind,
+            link: link.map(number),
+            retained: delivery.retained,
+            readable: !delivery.garbled,
+            header: if delivery.garbled { &nothing } else { &delivery.header },
+        },
+    )
+}

@@ -1,0 +1,222 @@
+//! [`Ledger`]: what must hold whatever happens. It books what the watchdog was told and checks everything it says.
+
+use std::collections::HashMap;
+
+use lastbeat_watchdog::{Cause, Dead, Fact, Flip, Output, Reception, State, Status, WatchRules, Watchdog};
+use lastbeat_wire::{Kind, Monotonic, Now, UtcNanos};
+
+use super::process::Processes;
+use super::world::Delivery;
+
+/// The books on one watchdog and its restarts.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    rules: WatchRules,
+    accounts: HashMap<String, Account>,
+    links_up: Vec<Option<Monotonic>>,
+    settled_at: Monotonic,
+}
+
+/// The books on one publisher.
+#[derive(Debug, Clone, Default)]
+struct Account {
+    taken_in: u64,
+    duplicates: u64,
+    retained: u64,
+    /// The links on which anything came that was not retained.
+    links: Vec<usize>,
+    will: bool,
+    goodbye: bool,
+    last_flip: Option<Flip>,
+    last_flip_at: Option<Monotonic>,
+}
+
+impl Ledger {
+    pub fn new(rules: &WatchRules) -> Self {
+        let links_up = vec![None; rules.links.len()];
+        Self { rules: rules.clone(), accounts: HashMap::new(), links_up, settled_at: Monotonic(0) }
+    }
+
+    pub fn restarted(&mut self, now: Now) {
+        self.links_up.fill(None);
+        self.settled_at = now.monotonic;
+        for account in self.accounts.values_mut() {
+            account.last_flip_at = None;
+        }
+    }
+
+    pub fn stalled(&mut self, now: Now) {
+        self.settled_at = now.monotonic.plus(self.rules.settle);
+    }
+
+    pub fn link_up(&mut self, now: Now, link: usize) {
+        self.links_up[link].get_or_insert(now.monotonic);
+    }
+
+    pub fn link_down(&mut self, link: usize) {
+        self.links_up[link] = None;
+    }
+
+    /// Books a message.
+    pub fn received(
+        &mut self,
+        delivery: &Delivery,
+        reception: Reception,
+        before: Option<Status>,
+        after: Option<Status>,
+    ) {
+        if reception == Reception::TooManyPublishers {
+            assert!(after.is_none(), "refused, and yet it is known: {delivery:?}");
+            return;
+        }
+        let account = self.accounts.entry(delivery.publisher.clone()).or_default();
+        match reception {
+            Reception::Live | Reception::Late => account.taken_in += 1,
+            Reception::Duplicate => account.duplicates += 1,
+            Reception::Retained | Reception::TooManyPublishers => account.retained += 1,
+        }
+        if reception == Reception::Retained {
+            let state = before.map_or(State::Unseen, |before| before.state);
+            assert_eq!(after.map(|after| after.state), Some(state), "a retained message changed a state");
+            return;
+        }
+        account.will |= delivery.kind == Kind::Rip;
+        account.goodbye |= delivery.kind == Kind::Bye;
+        if delivery.kind != Kind::Rip && !account.links.contains(&delivery.link) {
+            account.links.push(delivery.link);
+        }
+        if reception == Reception::Duplicate {
+            let state = |status: Option<Status>| status.map(|status| (status.state, status.cause, status.since));
+            assert_eq!(state(before), state(after), "a duplicate changed a state");
+        }
+    }
+
+    /// Checks what the watchdog says after an event, and how it stands.
+    pub fn check(&mut self, now: Now, watchdog: &Watchdog, outputs: &[Output], processes: &Processes) {
+        for output in outputs {
+            if let Output::Flip(flip) = output {
+                self.check_flip(now, flip, processes);
+            }
+        }
+        for status in watchdog.statuses(now) {
+            self.check_status(now, &status);
+            self.check_deadline(now, watchdog, &status);
+        }
+        let mut again = watchdog.clone();
+        again.due(now);
+        assert_eq!(again.outputs(), [], "due is not done when it returns");
+        if let Some(next) = watchdog.next_deadline() {
+            assert!(next > now.monotonic, "a deadline that has passed is still to come: the loop would spin");
+        }
+    }
+
+    fn check_flip(&mut self, now: Now, flip: &Flip, processes: &Processes) {
+        let account = self.accounts.entry(flip.publisher.to_string()).or_default();
+        let before = account.last_flip.replace(flip.clone());
+        assert_eq!(before.map_or(State::Unseen, |before| before.to), flip.from, "flips do not chain: {flip:?}");
+        assert_ne!(flip.from, flip.to, "no flip: {flip:?}");
+        assert!(flip.at <= flip.noticed_at, "noticed before it happened: {flip:?}");
+        assert_eq!(flip.noticed_at, now.utc);
+        let at = now.monotonic.minus(now.utc.since(flip.at));
+        assert!(account.last_flip_at.replace(at).is_none_or(|before| before <= at), "back in time: {flip:?}");
+        match flip.to {
+            State::Dead => self.check_death(flip, processes),
+            State::Finished => assert!(self.accounts[flip.publisher.as_str()].goodbye, "{flip:?}"),
+            _ => {}
+        }
+        if matches!(flip.to, State::Dead | State::Silent | State::Suspended | State::Unknown) {
+            self.check_verdict(now, flip);
+        }
+    }
+
+    fn check_death(&self, flip: &Flip, processes: &Processes) {
+        let dead = Dead::proved_by(&flip.evidence).unwrap_or_else(|| panic!("dead without proof: {flip:?}"));
+        assert_eq!(dead.cause(), flip.cause);
+        if flip.cause == Cause::Will {
+            assert!(self.accounts[flip.publisher.as_str()].will, "no will was heard: {flip:?}");
+        } else {
+            let process = flip.process.expect("a process that ended is known");
+            assert!(processes.has_ended(process), "dead, and yet it lives: {flip:?}");
+        }
+    }
+
+    fn check_verdict(&self, now: Now, flip: &Flip) {
+        let publisher = flip.publisher.as_str();
+        let threshold = self.threshold(publisher);
+        assert!(self.heard_now(publisher).is_some(), "a verdict while blind: {flip:?}");
+        assert!(now.monotonic >= self.settled_at, "a verdict before waiting messages were taken: {flip:?}");
+        let ended = flip.to == State::Dead && flip.cause != Cause::Will;
+        if flip.from == State::Alive && !ended {
+            assert_eq!(flip.silence, Some(threshold), "not at its deadline: {flip:?}");
+            let noticed_after = now.utc.since(flip.at);
+            let in_time = noticed_after <= self.rules.probe_limit;
+            assert!(in_time || self.unsettled(now), "noticed {noticed_after:?} late: {flip:?}");
+        }
+        if matches!(flip.from, State::Blind | State::Unseen) && !ended {
+            let watched = self.heard_now(publisher).map(|since| now.monotonic.since(since));
+            assert!(watched >= Some(threshold), "watched for less than a threshold: {flip:?}");
+        }
+        if flip.from == State::Unseen {
+            assert!(flip.evidence.iter().any(|evidence| evidence.fact == Fact::NeverHeard) || ended, "{flip:?}");
+        }
+    }
+
+    fn check_status(&mut self, now: Now, status: &Status) {
+        let Some(account) = self.accounts.get_mut(status.publisher.as_str()) else {
+            assert_eq!(status.state, State::Unseen);
+            return;
+        };
+        if let Some(flip) = &account.last_flip {
+            assert_eq!((flip.to, flip.at), (status.state, status.since), "not what was told last");
+        }
+        let counted = (status.counts.messages, status.counts.retained);
+        assert_eq!(counted, (account.taken_in, account.retained), "{status:?}");
+        // Duplicates are not logged, so a restart forgets those since the last snapshot.
+        account.duplicates = account.duplicates.min(status.counts.duplicates);
+        assert_eq!(status.counts.duplicates, account.duplicates, "{status:?}");
+        let last_heard = status.last_heard.unwrap_or(UtcNanos(i64::MIN));
+        assert_eq!(status.silence.is_some(), status.last_heard.is_some(), "{status:?}");
+        assert!(status.state != State::Alive || last_heard > UtcNanos(i64::MIN), "alive and never heard: {status:?}");
+        assert!(now.monotonic.0 > 0);
+    }
+
+    /// Whoever is alive was heard within its threshold, or evidence is being gathered; whoever can be judged is.
+    fn check_deadline(&self, now: Now, watchdog: &Watchdog, status: &Status) {
+        let limit = self.rules.probe_limit;
+        let late = !self.unsettled(now);
+        match status.state {
+            State::Alive => {
+                let silence = status.silence.unwrap_or_default();
+                assert!(!late || silence < status.threshold + limit, "no verdict on a silence: {status:?}");
+                let left = status.threshold.saturating_sub(silence).max(limit);
+                let deadline = now.monotonic.plus(left).max(self.settled_at);
+                assert!(watchdog.next_deadline() <= Some(deadline), "nobody looks after {status:?}");
+                assert!(watchdog.next_deadline().is_some(), "nobody looks after {status:?}");
+            }
+            State::Blind => {
+                let all_up = self.links_up.iter().copied().collect::<Option<Vec<_>>>();
+                let watched = all_up.and_then(|up| up.into_iter().max()).map(|since| now.monotonic.since(since));
+                assert!(
+                    !late || watched.is_none_or(|span| span < status.threshold + limit),
+                    "blind for ever: {status:?}"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn unsettled(&self, now: Now) -> bool {
+        now.monotonic < self.settled_at.plus(self.rules.probe_limit)
+    }
+
+    fn threshold(&self, publisher: &str) -> std::time::Duration {
+        self.rules.publishers.get(publisher).and_then(|own| own.threshold).unwrap_or(self.rules.threshold)
+    }
+
+    /// Since when a publisher can be heard; `None` if it can't be now.
+    fn heard_now(&self, publisher: &str) -> Option<Monotonic> {
+        let links = self.accounts.get(publisher).map(|account| &account.links[..]).unwrap_or_default();
+        let up = self.links_up.iter().enumerate();
+        up.filter(|(link, _)| links.is_empty() || links.contains(link)).filter_map(|(_, since)| *since).min()
+    }
+}

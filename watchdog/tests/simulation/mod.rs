@@ -1,0 +1,11 @@
+//! A small world in simulated time: what the scenarios and the random histories are played in.
+
+pub mod event;
+pub mod script;
+pub mod world;
+
+mod desk;
+mod ledger;
+mod process;
+pub mod span;
+pub mod story;
