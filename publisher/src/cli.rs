@@ -65,7 +65,7 @@ pub struct LinkArgs {
     /// The name to publish under; it becomes part of the topics: sensor/light-1
     #[arg(long, value_name = "NAME", env = "LASTBEAT_ID")]
     pub id: PublisherId,
-    /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://[user@]host[:port] or
+    /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://user@host:port or
     /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL
     #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
     pub to: Endpoint,
