@@ -29,7 +29,7 @@ Signals:
 
 Exit codes:
   0  done, or ended by a signal
-  1  it failed: a file that can't be read, a transport that refuses, messages that could not be sent with --once
+  1  it failed: a file that can't be read, a transport that refuses, messages not got through at the end
   2  wrong options, options that don't fit the file, or a bad row with --strict
 
 Environment:
@@ -65,7 +65,7 @@ pub struct LinkArgs {
     /// The name to publish under; it becomes part of the topics: sensor/light-1
     #[arg(long, value_name = "NAME", env = "LASTBEAT_ID")]
     pub id: PublisherId,
-    /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://[user@]host[:port] or
+    /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://user@host:port or
     /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL
     #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
     pub to: Endpoint,
@@ -81,7 +81,8 @@ pub struct LinkArgs {
     /// How many messages are held while nobody takes them, and at most 64 MiB; the oldest are dropped first
     #[arg(long, value_name = "MESSAGES", default_value = "100000")]
     pub buffer: usize,
-    /// How long to wait at the end for what is held and for the goodbye
+    /// How long to wait for what is held and for the goodbye when a signal ends it; the end of a file waits for as long as
+    /// it takes
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
 }

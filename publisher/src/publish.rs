@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use lastbeat_host::Clock;
 use lastbeat_wire::Kind;
 
@@ -29,6 +30,8 @@ enum Ended {
 /// Runs until the source ends or a signal comes; then waits at most `drain` for what is still held, and for the goodbye.
 pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result<(), Failure> {
     let outcome = run(&mut publisher, stop);
+    let span = humantime::format_duration(drain);
+    tracing::info!("saying goodbye, for at most {span}; a second signal ends at once");
     // After a failure, too: the process ends, and those who watch it should know that it meant to.
     let limit = Clock.now().monotonic.plus(drain);
     let said = goodbye(&mut publisher, stop, drain);
@@ -36,13 +39,10 @@ pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result
     stop.wait(LAST_BREATH);
     let ended = outcome?;
     if !said? {
-        tracing::warn!("the goodbye could not be sent within {}", humantime::format_duration(drain));
+        tracing::warn!("the goodbye could not be sent within {span}");
     }
     if unsent > 0 && ended == Ended::BySource {
-        let drain = humantime::format_duration(drain);
-        return Err(
-            anyhow::anyhow!("the end is reached, but {unsent} messages could not be sent within {drain}").into()
-        );
+        return Err(anyhow!("the end is reached, but {unsent} messages did not get through within {span}").into());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chrono_tz::Tz;
-use lastbeat_publisher::source::csv::{ColumnType, CsvSource, Header, PointTime, Settings, TimeColumn};
+use lastbeat_publisher::source::csv::{ColumnType, CsvSource, Header, PointTime, Repeat, Settings, TimeColumn};
 use lastbeat_publisher::source::{Source, Step};
 
 use crate::{Folder, failure, now, rows, rows_with};
@@ -130,29 +130,34 @@ fn what_is_said_of_a_file_must_fit_it() {
     );
 }
 
-/// The two files that the project grew up with, where they are at hand.
+/// The project's own recordings, and the two files that it grew up with where they are at hand.
 #[test]
 fn the_sample_files_come_through_whole() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    for (name, expected) in [("light-sensor.csv", 562), ("machine_temperature.csv", 22_695)] {
-        let path = folder.join(name);
-        if !path.exists() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (name, rows, fields) in [
+        ("data/machine-quiet.csv", 960, 17),
+        ("data/machine-busy.csv", 960, 17),
+        ("../shared/data/light-sensor.csv", 562, 1),
+        ("../shared/data/machine_temperature.csv", 22_695, 1),
+    ] {
+        let path = project.join(name);
+        if name.starts_with("..") && !path.exists() {
             eprintln!("{} is not here: its part of this test is left out", path.display());
             continue;
         }
-        let settings = Settings { repeat: lastbeat_publisher::source::csv::Repeat::Once, ..Settings::new(path) };
+        let settings = Settings { repeat: Repeat::Once, ..Settings::new(path) };
         let mut source = CsvSource::open(settings).unwrap();
         let mut count = 0;
         loop {
             match source.advance(now()).unwrap() {
                 Step::Reading { row_time } => {
-                    assert!(row_time.is_some() && source.reading().fields.len() == 1);
+                    assert!(row_time.is_some() && source.reading().fields.len() == fields, "{}", source.place());
                     count += 1;
                 }
                 Step::End => break,
                 other => panic!("{other:?} at {}", source.place()),
             }
         }
-        assert_eq!(count, expected, "{name}");
+        assert_eq!(count, rows, "{name}");
     }
 }
