@@ -1,6 +1,7 @@
 //! Watches publishers, keeps what they say, and tells who is alive and why.
 
 #![allow(dead_code)] // TEMPORARY until the loop lands
+mod export;
 mod follower;
 mod influx;
 mod record;

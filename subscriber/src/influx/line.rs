@@ -5,6 +5,7 @@
 //! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
 //! (<https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>)
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use lastbeat_watchdog::Status;
@@ -79,17 +80,23 @@ fn key(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
-    let body = text.trim_end_matches('\\');
-    for character in body.chars() {
-        match character {
-            ',' | '=' | ' ' => out.extend_from_slice(&[b'\\', character as u8]),
-            control if control.is_control() => out.extend_from_slice("\u{fffd}".as_bytes()),
-            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+    for character in stored_tag(text).chars() {
+        if matches!(character, ',' | '=' | ' ') {
+            out.push(b'\\');
         }
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    for _ in body.len()..text.len() {
-        out.extend_from_slice("\u{ff3c}".as_bytes());
+}
+
+/// What a tag's value or a field's name is in InfluxDB, where line protocol can't carry it as it is.
+pub fn stored_tag(text: &str) -> Cow<'_, str> {
+    let body = text.trim_end_matches('\\');
+    if body.len() == text.len() && !text.contains(char::is_control) {
+        return text.into();
     }
+    let mut stored: String = body.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    stored.extend(std::iter::repeat_n('\u{ff3c}', text.len() - body.len()));
+    stored.into()
 }
 
 fn value_of(out: &mut Vec<u8>, value: &Value<'_>) {

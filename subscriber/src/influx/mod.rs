@@ -24,5 +24,7 @@ mod shipment;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Access, ConfigError, InfluxConfig, Secret};
+pub use config::InfluxConfig;
 pub use follow::Influx;
+pub use line::{ROW_TIME, stored_tag};
+pub use server::Server;

@@ -197,7 +197,7 @@ async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
 async fn measure_messages_a_second_into_influxdb() {
     const MESSAGES: i64 = 1_000_000;
     let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
-    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
     for number in 0..MESSAGES {
         append(&mut log, number);
         if number % 100_000 == 0 {
