@@ -76,11 +76,8 @@ fn statement(wanted: &Wanted) -> String {
         .collect();
     // The times that InfluxDB can hold are those of i64 but for the last few.
     let (since, until) = (wanted.since.0.max(i64::MIN + 2), wanted.until.0.min(i64::MAX - 1));
-    let mut statement = format!("SELECT * FROM \"{measurement}\" WHERE time >= {since} AND time < {until}");
-    if !publishers.is_empty() {
-        statement += &format!(" AND ({})", publishers.join(" OR "));
-    }
-    statement
+    let only = if publishers.is_empty() { String::new() } else { format!(" AND ({})", publishers.join(" OR ")) };
+    format!("SELECT * FROM \"{measurement}\" WHERE time >= {since} AND time < {until}{only}")
 }
 
 fn piece(line: &[u8], table: &mut Table, columns: &mut Option<Vec<String>>) -> anyhow::Result<()> {

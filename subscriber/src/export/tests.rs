@@ -71,13 +71,13 @@ fn both_sources_give_a_table_as_a_person_expects_it() {
          2023-11-14T22:13:22Z,attic,web-1,1970-01-01T00:00:01Z,19,,,,\n\
          2023-11-14T22:13:23Z,kitchen,,,22.25,,,,\n"
     );
-    // The attic's celsius is an integer where others are floats: InfluxDB refused that point.
     assert_eq!(
         exported(dir.path(), &from_server),
-        "time,publisher,host,celsius,error,note,open,time_\n\
-         2023-11-14T22:13:20Z,kitchen,,21.5,,\"a \"\"b\"\", c\",,\n\
-         2023-11-14T22:13:21Z,cellar,,,error,,true,5\n\
-         2023-11-14T22:13:23Z,kitchen,,22.25,,,,\n"
+        "time,publisher,host,row_time,celsius,error,note,open,time_\n\
+         2023-11-14T22:13:20Z,kitchen,,,21.5,,\"a \"\"b\"\", c\",,\n\
+         2023-11-14T22:13:21Z,cellar,,,,error,,true,5\n\
+         2023-11-14T22:13:22Z,attic,web-1,1970-01-01T00:00:01Z,19,,,,\n\
+         2023-11-14T22:13:23Z,kitchen,,,22.25,,,,\n"
     );
     let window =
         ["--publisher", "kitchen", "--since", "2023-11-14T22:13:20.5Z", "--until", "2023-11-15", "--format", "jsonl"];
@@ -151,4 +151,36 @@ fn times_are_spans_dates_or_rfc_3339() {
     {
         assert_eq!(parse_time(text, now).unwrap(), UtcNanos(time));
     }
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p lastbeat-subscriber export::tests::measure -- --ignored --nocapture"]
+fn measure_rows_a_second_and_memory() {
+    const ROWS: i64 = 3_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap();
+    let path = dir.path().join("store.db");
+    let mut into_store = start(Store::open(&path).unwrap(), log.handle().clone(), CancellationToken::new()).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for number in 0..ROWS {
+        append(&mut log, number);
+        if number % 50_000 == 0 {
+            log.commit();
+            runtime.block_on(log.handle().when_written(Position(log.end().0 - 1))).ok();
+        }
+    }
+    log.close(Duration::from_secs(10));
+    runtime.block_on(into_store.ended()).unwrap();
+    let peak_kib = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+        line.trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let (before, begin) = (peak_kib(), lastbeat_host::Clock.now().monotonic);
+    let out = dir.path().join("out");
+    let line = ["export", "--out", out.to_str().unwrap(), "--store", path.to_str().unwrap()];
+    run(<Command as clap::Parser>::try_parse_from(line).unwrap().args).unwrap();
+    let seconds = lastbeat_host::Clock.now().monotonic.since(begin).as_secs_f64();
+    let grown = peak_kib() - before;
+    println!("{ROWS} rows in {seconds:.2} s; the process's peak of {before} KiB grew by {grown} KiB");
 }

@@ -12,7 +12,7 @@ use super::config::{Access, InfluxConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A long export takes long.
-const QUERY_TIMEOUT: Duration = Duration::from_hours(24);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of a reason that is kept.
 const REASON_CHARACTERS: usize = 1000;
@@ -153,7 +153,7 @@ impl Server {
     }
 }
 
-/// An identifier in InfluxQL.
+/// An identifier in `InfluxQL`.
 pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
