@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::export::ExportArgs;
+
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
 /// Every message is first appended to a log beside the store; the store (SQLite) and InfluxDB follow that log, so that
@@ -26,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Print a configuration file with every option and its default, and stop.
     SampleConfig,
+    /// Write readings or heartbeats as a table, from the store or from InfluxDB.
+    Export(ExportArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -70,6 +74,8 @@ EXAMPLES
   Behind a broker, with a store in this folder:
     lastbeat-broker --publishers tcp://127.0.0.1:5555 --subscribers tcp://127.0.0.1:5556
     lastbeat-subscriber --from zmq+tcp://127.0.0.1:5556 --store lastbeat.db
+  The readings of an hour, as a spreadsheet takes them:
+    lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
 

@@ -3,6 +3,7 @@
 mod announce;
 mod cli;
 mod config;
+mod export;
 mod follower;
 mod influx;
 mod intake;
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
         Some(Command::SampleConfig) => {
             print!("{}", config::SAMPLE);
             Ok(())
+        }
+        Some(Command::Export(args)) => {
+            logging::begin(None);
+            export::run(args)
         }
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),

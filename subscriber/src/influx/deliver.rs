@@ -7,6 +7,7 @@ use lastbeat_host::Clock;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::conflict::Conflict;
 use super::refused::RefusedPoints;
 use super::server::{Answer, Server};
 use super::shipment::Shipment;
@@ -70,12 +71,23 @@ impl Delivery {
             match self.send(shipment, &group).await {
                 Sent::Taken => {}
                 Sent::TooLarge if group.len() == 1 => {
-                    self.set_aside(shipment, &group, "longer than the server takes").await
+                    self.set_aside(shipment, &group, "longer than the server takes").await;
                 }
                 Sent::TooLarge => groups.extend(halves(&group)),
                 // Sent once more these would be refused once more.
                 Sent::Refused { reason, dropped } if group.len() == 1 || dropped == Some(group.len()) => {
-                    self.set_aside(shipment, &group, &reason).await;
+                    let wider = Conflict::named_in(&reason).and_then(|conflict| {
+                        let lines = group.iter().map(|number| conflict.widened(shipment.line(*number)));
+                        lines.collect::<Option<Vec<_>>>()
+                    });
+                    match wider {
+                        // Each line has one integer less than before, so this comes to an end.
+                        Some(lines) => {
+                            let wider = Shipment::from_lines(lines.iter().map(Vec::as_slice));
+                            Box::pin(self.deliver(&wider)).await;
+                        }
+                        None => self.set_aside(shipment, &group, &reason).await,
+                    }
                 }
                 Sent::Refused { reason, .. } => groups.extend(split(shipment, &group, &reason)),
             }
@@ -169,12 +181,12 @@ impl Delivery {
     }
 }
 
-/// Two smaller groups, the one with the suspects last, so that it is sent after the others: where a reason names a field
+/// Two smaller groups, the one with the suspects first, so that it is sent after the others: where a reason names a field
 /// and its type, the lines that have it; else simply halves.
 fn split(shipment: &Shipment, group: &[usize], reason: &str) -> [Vec<usize>; 2] {
     if let Some(conflict) = Conflict::named_in(reason) {
         let (suspects, others): (Vec<_>, Vec<_>) =
-            group.iter().partition(|number| conflict.may_be_in(shipment.line(**number)));
+            group.iter().partition(|number| conflict.is_in(shipment.line(**number)));
         if !suspects.is_empty() && !others.is_empty() {
             return [suspects, others];
         }
@@ -187,45 +199,6 @@ fn halves(group: &[usize]) -> [Vec<usize>; 2] {
     [second.to_vec(), first.to_vec()]
 }
 
-/// What a type conflict's reason names. A wrong guess costs requests, never points.
-#[derive(Debug, PartialEq, Eq)]
-struct Conflict<'a> {
-    field: &'a str,
-    measurement: &'a str,
-    kind: &'a str,
-}
-
-impl<'a> Conflict<'a> {
-    /// From `… input field "value" on measurement "hb" is type string, already exists as type integer …`.
-    fn named_in(reason: &'a str) -> Option<Self> {
-        let (_, rest) = reason.split_once("input field \"")?;
-        let (field, rest) = rest.split_once("\" on measurement \"")?;
-        let (measurement, rest) = rest.split_once("\" is type ")?;
-        let (kind, _) = rest.split_once(',')?;
-        Some(Self { field, measurement, kind })
-    }
-
-    fn may_be_in(&self, line: &[u8]) -> bool {
-        let Ok(line) = std::str::from_utf8(line) else { return false };
-        let sought = format!("{}=", self.field);
-        line.starts_with(self.measurement)
-            && line.match_indices(&sought).any(|(at, _)| {
-                let value = &line[at + sought.len()..];
-                line[..at].ends_with([' ', ',']) && kind_of(value) == self.kind
-            })
-    }
-}
-
-fn kind_of(value: &str) -> &'static str {
-    let end = value.find([',', ' ']).unwrap_or(value.len());
-    match value.as_bytes() {
-        [b'"', ..] => "string",
-        [b't' | b'f', ..] => "boolean",
-        _ if value[..end].ends_with('i') => "integer",
-        _ => "float",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,15 +207,12 @@ mod tests {
     fn a_conflict_parts_the_lines_that_have_it_from_the_others() {
         let reason = "partial write: field type conflict: input field \"lux\" on measurement \"sensor\" is type float, \
                       already exists as type integer dropped=2";
-        let shipment = Shipment::from_lines(&[
-            "sensor,publisher=a lux=1i 1",
-            "sensor,publisher=a lux=1.5 2",
-            "sensor,publisher=a on=true,lux=2 3",
-            "sensor,publisher=a lux=\"x\" 4",
-            "heartbeat,publisher=a lux=1.5 5",
-            "sensor,publisher=a flux=1.5 6",
-        ]);
-        assert_eq!(split(&shipment, &[0, 1, 2, 3, 4, 5], reason), [vec![1, 2], vec![0, 3, 4, 5]]);
+        let shipment = Shipment::from_lines(
+            ["sensor,publisher=a lux=1i 1", "sensor,publisher=a lux=1.5 2", "sensor,publisher=a on=true,lux=2 3"]
+                .into_iter()
+                .map(str::as_bytes),
+        );
+        assert_eq!(split(&shipment, &[0, 1, 2], reason), [vec![1, 2], vec![0]]);
         assert_eq!(split(&shipment, &[1, 2], reason), [vec![2], vec![1]], "all are suspects: halves");
         assert_eq!(split(&shipment, &[0, 1, 2], "anything"), [vec![1, 2], vec![0]]);
     }

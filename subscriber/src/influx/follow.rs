@@ -28,8 +28,8 @@ use crate::follower::{Follower, Lag};
 const BATCH_BYTES: usize = 4 << 20;
 /// Shipments on their way. One keeps the server busy while the next one is made and travels.
 const IN_FLIGHT: usize = 2;
-/// A shipment of fewer records than this is followed by a pause, so that a slow trickle makes few requests.
-const SMALL_SHIPMENT: u64 = 1_000;
+/// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
+const LITTLE_BYTES: u64 = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(250);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The pause after the log could not be read.
@@ -163,7 +163,7 @@ impl Shipping {
         let delivery = Arc::clone(&self.delivery);
         let delivered = tokio::spawn(async move { delivery.deliver(&shipment).await });
         self.in_flight.push_back(InFlight { records, end, delivered });
-        let pause = if records < SMALL_SHIPMENT { PAUSE } else { Duration::ZERO };
+        let pause = if self.reader.behind_bytes() < LITTLE_BYTES { PAUSE } else { Duration::ZERO };
         self.next_due = Clock.now().monotonic.plus(pause);
     }
 

@@ -3,8 +3,12 @@
 //! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
 //! separator behind it, so there U+FF3C stands for the backslash; control characters in tags and keys become U+FFFD; a
 //! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
+//!
+//! A publisher that tells its process is one of ours, and the types of its columns are fixed. Any other's integers are
+//! written as floats: JSON does not tell 21 from 21.0, and InfluxDB refuses one of them where it has the other.
 //! (<https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>)
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use lastbeat_watchdog::Status;
@@ -26,7 +30,10 @@ pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading:
         separator = b',';
         name_of(out, name);
         out.push(b'=');
-        value_of(out, value);
+        match value {
+            Value::Integer(integer) if header.process.is_none() => put(out, format_args!("{integer}")),
+            value => value_of(out, value),
+        }
     }
     if let Some(row_time) = reading.row_time {
         out.push(b',');
@@ -73,23 +80,29 @@ fn name_of(out: &mut Vec<u8>, name: &str) {
 }
 
 /// A tag's value or a field's name.
-fn key(out: &mut Vec<u8>, text: &str) {
+pub fn key(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte > b' ' && !matches!(byte, b',' | b'=' | b'\\' | 0x7f) && byte < 0x80;
     if text.bytes().all(plain) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
-    let body = text.trim_end_matches('\\');
-    for character in body.chars() {
-        match character {
-            ',' | '=' | ' ' => out.extend_from_slice(&[b'\\', character as u8]),
-            control if control.is_control() => out.extend_from_slice("\u{fffd}".as_bytes()),
-            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+    for character in stored_tag(text).chars() {
+        if matches!(character, ',' | '=' | ' ') {
+            out.push(b'\\');
         }
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    for _ in body.len()..text.len() {
-        out.extend_from_slice("\u{ff3c}".as_bytes());
+}
+
+/// What a tag's value or a field's name is in InfluxDB, where line protocol can't carry it as it is.
+pub fn stored_tag(text: &str) -> Cow<'_, str> {
+    let body = text.trim_end_matches('\\');
+    if body.len() == text.len() && !text.contains(char::is_control) {
+        return text.into();
     }
+    let mut stored: String = body.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    stored.extend(std::iter::repeat_n('\u{ff3c}', text.len() - body.len()));
+    stored.into()
 }
 
 fn value_of(out: &mut Vec<u8>, value: &Value<'_>) {
@@ -117,9 +130,12 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lastbeat_wire::{BootId, HostId, ProcessIdentity};
 
     fn line(publisher: &str, host: Option<&str>, fields: &[(&str, Value<'static>)]) -> String {
-        let header = Header { host: host.map(|host| host.to_owned().into()), ..Header::default() };
+        let process = ProcessIdentity { host: HostId(1), boot: BootId(1), pid_namespace: 1, pid: 1, start: 1 };
+        let header =
+            Header { host: host.map(|host| host.to_owned().into()), process: Some(process), ..Header::default() };
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned().into(), value.clone())).collect();
         let mut out = Vec::new();
         reading(&mut out, publisher, &header, &Reading { fields, ..Reading::default() }, UtcNanos(7));
@@ -161,7 +177,7 @@ mod tests {
         };
         let mut out = Vec::new();
         assert!(reading(&mut out, "p", &Header::default(), &row, UtcNanos(7)));
-        assert_eq!(String::from_utf8(out).unwrap(), "sensor,publisher=p v=1i,row_time_ns=5i 7\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "sensor,publisher=p v=1,row_time_ns=5i 7\n", "a foreign integer");
     }
 
     #[test]

@@ -10,8 +10,11 @@
 //! Points carry their identity (measurement, tags, time), so that what is sent twice is written once: after a crash, a
 //! lost answer or a wiped server the cursor may always go back.
 
+#[cfg(test)]
+mod answers;
 mod catch_up;
 mod config;
+mod conflict;
 mod cursor;
 mod deliver;
 mod follow;
@@ -24,5 +27,7 @@ mod shipment;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Access, ConfigError, InfluxConfig, Secret};
+pub use config::InfluxConfig;
 pub use follow::Influx;
+pub use line::{ROW_TIME, stored_tag};
+pub use server::Server;

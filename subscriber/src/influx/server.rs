@@ -11,6 +11,8 @@ use reqwest::{RequestBuilder, StatusCode};
 use super::config::{Access, InfluxConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// A long export takes long.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of a reason that is kept.
 const REASON_CHARACTERS: usize = 1000;
@@ -87,21 +89,52 @@ impl Server {
 
     fn write_request(&self) -> RequestBuilder {
         let base = &self.config.base;
-        match &self.config.access {
-            Access::V1 { database, user, retention } => {
+        let (path, query) = match &self.config.access {
+            Access::V1 { database, retention, .. } => {
                 let mut query = vec![("db", database.as_str()), ("precision", "ns")];
                 query.extend(retention.as_deref().map(|retention| ("rp", retention)));
-                let request = self.http.post(with_query(&format!("{base}/write"), &query));
-                match user {
-                    Some((user, password)) => request.basic_auth(user, Some(password.reveal())),
-                    None => request,
-                }
+                ("write", query)
             }
-            Access::V2 { org, bucket, token } => {
-                let query = [("org", org.as_str()), ("bucket", bucket.as_str()), ("precision", "ns")];
-                let request = self.http.post(with_query(&format!("{base}/api/v2/write"), &query));
-                request.header("Authorization", format!("Token {}", token.reveal()))
+            Access::V2 { org, bucket, .. } => {
+                ("api/v2/write", vec![("org", org.as_str()), ("bucket", bucket.as_str()), ("precision", "ns")])
             }
+        };
+        self.admit(self.http.post(with_query(&format!("{base}/{path}"), &query)))
+    }
+
+    /// Runs a query; the answer comes in pieces, each a line of JSON, with times in nanoseconds.
+    pub async fn query(&self, statement: &str) -> anyhow::Result<reqwest::Response> {
+        let url = format!("{}/query", self.config.base);
+        let pairs =
+            [("q", statement), ("epoch", "ns"), ("chunked", "true"), ("chunk_size", "5000"), ("db", self.database())];
+        let mut url = with_query(&url, &pairs);
+        if let Access::V1 { retention: Some(retention), .. } = &self.config.access {
+            url = with_query(&url, &[("rp", retention)]);
+        }
+        let request = self.http.get(url).timeout(QUERY_TIMEOUT);
+        let response = self.admit(request).send().await.map_err(reqwest::Error::without_url)?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.text().await.unwrap_or_default();
+            anyhow::bail!("{status}: {}", reason_in(&body).unwrap_or(body));
+        }
+        Ok(response)
+    }
+
+    /// Adds who asks.
+    fn admit(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.config.access {
+            Access::V1 { user: Some((user, password)), .. } => request.basic_auth(user, Some(password.reveal())),
+            Access::V1 { user: None, .. } => request,
+            Access::V2 { token, .. } => request.header("Authorization", format!("Token {}", token.reveal())),
+        }
+    }
+
+    /// 2.x answers queries of 1.x about a bucket under its own name.
+    fn database(&self) -> &str {
+        match &self.config.access {
+            Access::V1 { database, .. } => database,
+            Access::V2 { bucket, .. } => bucket,
         }
     }
 
@@ -120,14 +153,15 @@ impl Server {
     }
 }
 
-/// An identifier in InfluxQL.
+/// An identifier in `InfluxQL`.
 pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
 fn with_query(url: &str, pairs: &[(&str, &str)]) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("{url}?{query}")
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{query}")
 }
 
 /// The message in an error's body: 1.x has `error`, 2.x `message`, 3.x `error` and `data`.

@@ -42,6 +42,17 @@ impl Shipment {
         shipment
     }
 
+    /// A shipment of these lines, each with its line feed or without, that moves no cursor.
+    pub fn from_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut shipment = Self::default();
+        for line in lines {
+            shipment.text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+            shipment.text.push(b'\n');
+            shipment.ends.push(shipment.text.len());
+        }
+        shipment
+    }
+
     fn add(&mut self, kind: u8, body: &[u8]) {
         let has_line = match Record::decode(kind, body) {
             Ok(Record::Message(message)) => {
@@ -86,19 +97,5 @@ impl Shipment {
             lines.iter().try_for_each(|number| gzip.write_all(self.line(*number)))
         };
         written.and_then(|()| gzip.finish()).expect("invariant: writing to memory can't fail")
-    }
-}
-
-#[cfg(test)]
-impl Shipment {
-    /// A shipment of these lines.
-    pub fn from_lines(lines: &[&str]) -> Self {
-        let mut shipment = Self::default();
-        for line in lines {
-            shipment.text.extend_from_slice(line.as_bytes());
-            shipment.text.push(b'\n');
-            shipment.ends.push(shipment.text.len());
-        }
-        shipment
     }
 }

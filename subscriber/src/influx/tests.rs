@@ -107,7 +107,7 @@ async fn refused_points_are_set_aside_with_the_reason_and_everything_else_goes_t
         append(&mut log, number);
         let (at, payload): (_, &[u8]) = match number {
             // Another type than the field has, in a row and here and there; and older than the retention.
-            2_000..2_100 | 3_333 | 4_444 => (time_of(number), b"{\"lux\":0.5}"),
+            2_000..2_100 | 3_333 | 4_444 => (time_of(number), b"{\"lux\":\"dark\"}"),
             1_000..1_050 => (UtcNanos(number), b"{\"lux\":5}"),
             _ => (time_of(number), b"{\"celsius\":0.5}"),
         };
@@ -123,6 +123,30 @@ async fn refused_points_are_set_aside_with_the_reason_and_everything_else_goes_t
     let with = |words: &str| entries.iter().filter(|entry| entry["reason"].as_str().unwrap().contains(words)).count();
     assert_eq!((entries.len(), with("field type conflict"), with("beyond retention policy")), (152, 102, 50));
     assert!(entries.iter().all(|entry| entry["line"].as_str().unwrap().starts_with("sensor,publisher=other lux=")));
+}
+
+#[tokio::test]
+async fn an_integer_where_the_server_has_a_float_is_stored_as_one() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_message(&mut log, time_of(0), b"sensor/foreign", br#"{"celsius":21,"lux":1,"note":", lux=5i"}"#);
+    let process = r#"{"host":"0000000000000abc","boot":"00000000000000000000000000000def","pid":1,"start":1}"#;
+    for (number, celsius) in [(1, "22"), (2, "22.5"), (3, "\"warm\"")] {
+        let fields = format!("{{\"note\":\", lux=5i\",\"celsius\":{celsius},\"lux\":2}}");
+        let payload = format!("{{\"lastbeat\":1,\"process\":{process},\"fields\":{fields}}}");
+        append_message(&mut log, time_of(number), b"sensor/ours", payload.as_bytes());
+    }
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!(lag.set_aside, 1, "the text");
+    let rows = server.query("SELECT \"celsius\", \"lux\", \"note\" FROM \"sensor\"").await;
+    let note = ", lux=5i";
+    let row = |number, celsius: f64, lux: i64| json!([time_of(number).0, celsius, lux, note]);
+    let expected = [row(0, 21.0, 1), row(1, 22.0, 2), row(2, 22.5, 2)];
+    let numbers = |rows: &[serde_json::Value]| {
+        let of = |row: &serde_json::Value| (row[0].clone(), row[1].as_f64(), row[2].as_f64(), row[3].clone());
+        rows.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&rows), numbers(&expected));
 }
 
 #[tokio::test]
@@ -197,7 +221,7 @@ async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
 async fn measure_messages_a_second_into_influxdb() {
     const MESSAGES: i64 = 1_000_000;
     let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
-    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
     for number in 0..MESSAGES {
         append(&mut log, number);
         if number % 100_000 == 0 {

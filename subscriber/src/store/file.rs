@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version`: the schema's.
 const VERSION: i64 = 1;
-/// `PRAGMA application_id`: "LBst".
+/// `PRAGMA application_id`: `LBst`.
 const APPLICATION: i64 = 0x4c42_7374;
 
 /// Why a store could not be opened.
@@ -77,7 +77,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA synchronous = NORMAL;
              PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;
-             PRAGMA cache_size = -32768;",
+             PRAGMA cache_size = -32768;
+             -- What a killed process left in the kernel shall be on the disk before its cursor counts as durable.
+             PRAGMA wal_checkpoint(PASSIVE);",
         )
         .map_err(failed("set it up"))?;
     Ok(connection)

@@ -21,8 +21,8 @@ use crate::follower::{Follower, Lag, Trouble};
 
 /// About so much of the log makes one transaction: some 10,000 records.
 const BATCH_BYTES: usize = 4 << 20;
-/// A transaction of fewer records than this is followed by a pause, so that a slow trickle makes few transactions.
-const SMALL_BATCH: u64 = 1_000;
+/// When less of the log than this is left, a pause lets it become more: a slow trickle makes few transactions.
+const LITTLE_BYTES: u64 = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The time between two transactions that are synced.
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
@@ -89,15 +89,15 @@ impl Store {
         Ok(Taken { records, cursor: self.cursor })
     }
 
-    /// The same, and says so. `None` if it failed: then nothing has changed, and it is to be tried again.
-    fn take_and_report(&mut self, reader: &mut Reader, lag: &watch::Sender<Lag>) -> Option<u64> {
+    /// The same, and says so. False if it failed: then nothing has changed, and it is to be tried again.
+    fn take_and_report(&mut self, reader: &mut Reader, lag: &watch::Sender<Lag>) -> bool {
         let taken = self.take(reader);
         if taken.is_err() {
             self.known.forget();
             reader.seek(self.cursor);
         }
         self.report(&taken, lag, reader.behind_bytes());
-        taken.ok().map(|taken| taken.records)
+        taken.is_ok()
     }
 
     fn report(&self, taken: &anyhow::Result<Taken>, lag: &watch::Sender<Lag>, behind_bytes: u64) {
@@ -145,15 +145,12 @@ impl Follower for Store {
                 more = reader.wait() => if more.is_err() { break },
                 () = sleep_until(due), if !is_durable => {}
             }
-            let pause = match self.take_and_report(&mut reader, &lag) {
-                Some(records) => {
-                    retry = FIRST_RETRY;
-                    if records < SMALL_BATCH { PAUSE } else { Duration::ZERO }
-                }
-                None => {
-                    retry = (retry * 2).min(LAST_RETRY);
-                    retry
-                }
+            let is_taken = self.take_and_report(&mut reader, &lag);
+            retry = if is_taken { FIRST_RETRY } else { (retry * 2).min(LAST_RETRY) };
+            let pause = match is_taken {
+                true if reader.behind_bytes() >= LITTLE_BYTES => Duration::ZERO,
+                true => PAUSE,
+                false => retry,
             };
             tokio::select! {
                 biased;

@@ -7,5 +7,5 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use file::{StoreError, open_read_only};
+pub use file::open_read_only;
 pub use follow::Store;

@@ -158,7 +158,7 @@ async fn a_store_that_cannot_be_written_is_waited_for() {
 async fn measure_messages_a_second_into_the_store() {
     const MESSAGES: i64 = 1_000_000;
     let dir = tempfile::tempdir().unwrap();
-    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
     for number in 0..MESSAGES {
         conformance::append(&mut log, number);
         if number % 100_000 == 0 {
