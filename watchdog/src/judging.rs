@@ -53,7 +53,7 @@ impl Watchdog {
     /// Takes the news that a process of this host has ended.
     pub fn exited(&mut self, now: Now, publisher: &str, process: ProcessIdentity, evidence: Evidence) {
         let Some(index) = self.find(publisher) else { return };
-        let sighted = self.links.sees(self.publishers[index].links.all());
+        let sighted = self.links.sees(&self.publishers[index]).is_some();
         let publisher = &mut self.publishers[index];
         let ended = Ended { at: now.monotonic, evidence: evidence.clone() };
         if let Some(previous) = publisher.previous.as_mut().filter(|previous| previous.identity == Some(process)) {
@@ -90,22 +90,18 @@ impl Watchdog {
         }
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Will };
         publisher.will = Some(Ended { at: now.monotonic, evidence });
-        let watched = publisher.phase == Phase::Watching && self.links.sees(publisher.links.all());
+        let watched = publisher.phase == Phase::Watching && self.links.sees(publisher).is_some();
         let (state, process) = (publisher.state, publisher.identity());
-        match state {
-            State::Alive if watched && process.is_some_and(|process| self.is_local(process)) => {
-                self.examine(now, index, None);
-            }
-            // A broker that waits longer than the threshold says now what nobody could tell then.
-            State::Silent | State::Suspended | State::Unknown if watched => {
-                self.watch_until(index, now.monotonic.max(self.settled_at));
-            }
-            _ => {}
+        let local = process.is_some_and(|process| self.is_local(process));
+        // Once there was a verdict, a broker that waits longer than the threshold says now what nobody could tell then.
+        let asks = local && state == State::Alive || matches!(state, State::Silent | State::Suspended | State::Unknown);
+        if watched && asks {
+            self.watch_until(index, now.monotonic.max(self.settled_at));
         }
     }
 
     fn reached(&mut self, now: Now, index: usize, deadline: Monotonic) {
-        let sighted = self.links.sees(self.publishers[index].links.all());
+        let sighted = self.links.sees(&self.publishers[index]).is_some();
         let publisher = &mut self.publishers[index];
         if publisher.is_paused() {
             self.resume(now, index);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use lastbeat_wire::{Monotonic, Now, UtcNanos};
 use serde::{Deserialize, Serialize};
 
+use crate::publisher::Publisher;
+
 /// Which of the subscriber's links: its place in [`WatchRules::links`](crate::WatchRules::links), below 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkNumber(pub u16);
@@ -37,10 +39,6 @@ impl LinkSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
-    }
-
-    pub fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
     }
 }
 
@@ -84,6 +82,7 @@ pub(crate) struct Links {
 
 #[derive(Debug, Clone)]
 struct Link {
+    number: LinkNumber,
     name: String,
     /// Since when it is down, and why; `None` while it is up.
     down: Option<(UtcNanos, String)>,
@@ -102,22 +101,29 @@ impl Links {
     pub fn all_down(names: &[String], since: UtcNanos) -> Self {
         assert!(names.len() <= Self::MAX, "invariant: at most 64 links, checked where they are configured");
         let down = || Some((since, "not connected yet".to_owned()));
-        let link = |name: &String| Link { name: name.clone(), down: down(), up_since: Monotonic(0) };
-        let links = names.iter().map(link).collect();
+        let link = |(number, name): (u16, &String)| Link {
+            number: LinkNumber(number),
+            name: name.clone(),
+            down: down(),
+            up_since: Monotonic(0),
+        };
+        let links = (0..).zip(names).map(link).collect();
         Self { links, up: LinkSet::default() }
     }
 
-    /// Whether a publisher heard on these links would be heard now; one never heard, on any.
-    pub fn sees(&self, heard_on: LinkSet) -> bool {
-        if heard_on.is_empty() { !self.up.is_empty() } else { self.up.intersects(heard_on) }
-    }
-
-    /// Since when a publisher heard on these links would be heard; `None` if it would not be now.
-    pub fn seen_since(&self, heard_on: LinkSet) -> Option<Monotonic> {
-        let numbers = (0u16..).map(LinkNumber).zip(&self.links);
-        let seen = numbers
-            .filter(|(number, _)| self.up.contains(*number) && (heard_on.is_empty() || heard_on.contains(*number)));
-        seen.map(|(_, link)| link.up_since).min()
+    /// Since when a publisher would be heard; `None` if it would not be now.
+    ///
+    /// One never heard may come by any link. Of one that was heard before a restart the links may be forgotten: then it
+    /// would be heard for sure only if all are up.
+    pub fn sees(&self, publisher: &Publisher) -> Option<Monotonic> {
+        let heard_on = publisher.links.all();
+        let seen = |link: &&Link| link.down.is_none() && (heard_on.is_empty() || heard_on.contains(link.number));
+        let seen = self.links.iter().filter(seen);
+        if heard_on.is_empty() && publisher.last_heard.is_some() {
+            let all_up = seen.clone().count() == self.links.len();
+            return seen.map(|link| link.up_since).max().filter(|_| all_up);
+        }
+        seen.map(|link| link.up_since).min()
     }
 
     pub fn name(&self, link: LinkNumber) -> &str {
@@ -125,14 +131,12 @@ impl Links {
     }
 
     pub fn number(&self, name: &str) -> Option<LinkNumber> {
-        let place = self.links.iter().position(|link| link.name == name)?;
-        u16::try_from(place).ok().map(LinkNumber)
+        self.links.iter().find(|link| link.name == name).map(|link| link.number)
     }
 
     /// The names of the links in a set.
     pub fn names(&self, set: LinkSet) -> Vec<String> {
-        let numbers = (0u16..).map(LinkNumber).zip(&self.links);
-        numbers.filter(|(number, _)| set.contains(*number)).map(|(_, link)| link.name.clone()).collect()
+        self.links.iter().filter(|link| set.contains(link.number)).map(|link| link.name.clone()).collect()
     }
 
     /// Notes that a link is up; the time it was down, if it was.

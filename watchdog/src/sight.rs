@@ -24,9 +24,8 @@ impl Watchdog {
         let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
             let publisher = &mut self.publishers[index];
-            let heard_here = publisher.links.all().is_empty() || publisher.links.all().contains(link);
             // Who is watched already, on another link, is not put off.
-            if !heard_here || publisher.deadline.is_some() || publisher.is_paused() {
+            if self.links.sees(publisher).is_none() || publisher.deadline.is_some() || publisher.is_paused() {
                 continue;
             }
             let deadline = match publisher.state {
@@ -58,7 +57,7 @@ impl Watchdog {
         }
         let reason = format!("{}: {reason}", self.links.name(link));
         for index in 0..self.publishers.len() {
-            if self.links.sees(self.publishers[index].links.all()) {
+            if self.links.sees(&self.publishers[index]).is_some() {
                 continue;
             }
             if self.publishers[index].is_paused() {
@@ -115,7 +114,8 @@ impl Watchdog {
         let Some(index) = self.find(publisher) else { return false };
         let paused = self.publishers[index].is_paused();
         if paused {
-            self.resume(now, index);
+            self.watch_until(index, now.monotonic.max(self.settled_at));
+            self.due(now);
         }
         paused
     }
@@ -126,7 +126,7 @@ impl Watchdog {
         let publisher = &self.publishers[index];
         let threshold = publisher.threshold;
         let anew = now.monotonic.plus(threshold);
-        let Some(seen_since) = self.links.seen_since(publisher.links.all()) else {
+        let Some(seen_since) = self.links.sees(publisher) else {
             self.blind(now, index, "down when maintenance ended");
             self.stop_watching(index);
             return;
@@ -225,7 +225,10 @@ impl Watchdog {
         for index in 0..self.publishers.len() {
             self.stop_watching(index);
             self.publishers[index].note_silence_before(now);
-            if self.publishers[index].state == State::Alive {
+            let publisher = &self.publishers[index];
+            // A flip may be missing where the log was cut off.
+            let heard = publisher.state == State::Unseen && publisher.last_heard.is_some();
+            if publisher.state == State::Alive || heard {
                 self.was_away(now, index, away_since.unwrap_or(now.utc));
             }
             let publisher = &self.publishers[index];

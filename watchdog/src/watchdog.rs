@@ -38,7 +38,8 @@ pub struct Heard<'a> {
     pub publisher: &'a str,
     /// What it is.
     pub kind: Kind,
-    /// By which link it came; `None` where that is not known any more (a replay).
+    /// By which link it came; `None` in a replay: then it is counted and remembered, and the flips that stand in the log
+    /// tell what became of states.
     pub link: Option<LinkNumber>,
     /// Whether a broker kept it from earlier.
     pub retained: bool,
@@ -169,7 +170,7 @@ impl Watchdog {
         let late = waited.surely >= threshold || posthumous;
         publisher.count(heard, place, late);
         if heard.kind == Kind::Bye {
-            self.goodbye(now, index, speaker, heard_at);
+            self.goodbye(now, index, speaker, heard, heard_at);
             return Reception::Live;
         }
         if late {
@@ -190,11 +191,12 @@ impl Watchdog {
         if publisher.will.as_ref().is_some_and(|will| will.at < heard_at) {
             publisher.will = None;
         }
-        // What still comes on a link that is down makes nobody watched. In a replay the flips tell.
-        let sighted = match heard.link {
-            Some(_) => self.links.sees(publisher.links.all()),
-            None => publisher.state != State::Blind,
-        };
+        if heard.link.is_none() {
+            publisher.hear(now, heard_at);
+            return;
+        }
+        // What still comes on a link that is down makes nobody watched.
+        let sighted = self.links.sees(publisher).is_some();
         let paused = publisher.is_paused();
         match publisher.state {
             State::Alive => {}
@@ -211,7 +213,7 @@ impl Watchdog {
         }
     }
 
-    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker, said_at: Monotonic) {
+    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker, heard: &Heard<'_>, said_at: Monotonic) {
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Goodbye };
         let publisher = &mut self.publishers[index];
         publisher.process(speaker).ended = Some(Ended { at: said_at, evidence: evidence.clone() });
@@ -220,6 +222,10 @@ impl Watchdog {
         }
         let publisher = &mut self.publishers[index];
         publisher.will = None;
+        if heard.link.is_none() {
+            publisher.hear(now, said_at);
+            return;
+        }
         let paused = publisher.is_paused();
         if publisher.state != State::Finished && !paused {
             self.flip(now, index, State::Finished, Cause::Goodbye, said_at, vec![evidence]);

@@ -29,6 +29,8 @@ pub struct Desk {
     attended: Vec<ProcessIdentity>,
     requests: Vec<Output>,
     pub booted_at: UtcNanos,
+    /// Whether the wall clock was stepped since the last start: the times of the log are not those of the messages.
+    pub clock_stepped: bool,
     pub ledger: Ledger,
     pub story: Vec<String>,
 }
@@ -80,6 +82,7 @@ impl Desk {
             attended: Vec::new(),
             requests: Vec::new(),
             booted_at: BEGINNING.minus(std::time::Duration::from_secs(100_000)),
+            clock_stepped: false,
             story: Vec::new(),
         }
     }
@@ -129,7 +132,9 @@ impl Desk {
         if self.watchdog.is_some() {
             return;
         }
-        self.rules.host = Some(HostView { process: processes.own(), booted_at: self.booted_at });
+        let host = HostView { process: processes.own(), booted_at: self.booted_at };
+        let rebooted = self.rules.host.replace(host).is_some_and(|before| before != host);
+        let clocks_differ = std::mem::take(&mut self.clock_stepped) || rebooted;
         let mut watchdog = Watchdog::new(self.rules.clone(), now);
         let mut away_since = self.snapshot.as_ref().map(|snapshot| snapshot.at);
         if let Some(snapshot) = self.snapshot.clone() {
@@ -150,13 +155,15 @@ impl Desk {
             away_since = away_since.max(Some(at));
         }
         watchdog.begin(now, away_since);
-        self.ledger.restarted(now);
+        self.ledger.restarted(now, clocks_differ);
         self.watchdog = Some(watchdog);
         self.take(now, News::Nothing, processes);
     }
 
     pub fn stall(&mut self, now: Now) {
-        self.stalled.get_or_insert(now.utc);
+        if self.watchdog.is_some() {
+            self.stalled.get_or_insert(now.utc);
+        }
     }
 
     pub fn wake(&mut self, now: Now, processes: &Processes) {
@@ -184,7 +191,7 @@ impl Desk {
                 let before = watchdog.status(now, &delivery.publisher);
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
                 let after = watchdog.status(now, &delivery.publisher);
-                self.ledger.received(delivery, reception, before, after);
+                self.ledger.received(now, delivery, reception, before, after);
                 if !matches!(reception, lastbeat_watchdog::Reception::Duplicate) {
                     self.log.push(Logged::Message(now.utc, delivery.clone()));
                 }
@@ -195,7 +202,7 @@ impl Desk {
             }
             News::LinkDown(link) => {
                 watchdog.link_down(now, number(*link), "connection lost");
-                self.ledger.link_down(*link);
+                self.ledger.link_down(now, *link);
             }
             News::Answer(question, evidence) => watchdog.answer(now, question, evidence.clone()),
             News::Exit(publisher, process) => {

@@ -22,9 +22,13 @@ pub struct Ledger {
 struct Account {
     taken_in: u64,
     duplicates: u64,
+    /// A replay over a reboot or a step of the clock can't order all processes; what it counts is taken as it is.
+    recount: bool,
     retained: u64,
     /// The links on which anything came that was not retained.
     links: Vec<usize>,
+    /// Since when it could be heard without a break.
+    seen_since: Option<Monotonic>,
     will: bool,
     goodbye: bool,
     last_flip: Option<Flip>,
@@ -34,14 +38,17 @@ struct Account {
 impl Ledger {
     pub fn new(rules: &WatchRules) -> Self {
         let links_up = vec![None; rules.links.len()];
-        Self { rules: rules.clone(), accounts: HashMap::new(), links_up, settled_at: Monotonic(0) }
+        let accounts = rules.publishers.keys().map(|id| (id.to_string(), Account::default())).collect();
+        Self { rules: rules.clone(), accounts, links_up, settled_at: Monotonic(0) }
     }
 
-    pub fn restarted(&mut self, now: Now) {
+    pub fn restarted(&mut self, now: Now, clocks_differ: bool) {
         self.links_up.fill(None);
         self.settled_at = now.monotonic;
         for account in self.accounts.values_mut() {
             account.last_flip_at = None;
+            account.seen_since = None;
+            account.recount |= clocks_differ;
         }
     }
 
@@ -51,15 +58,18 @@ impl Ledger {
 
     pub fn link_up(&mut self, now: Now, link: usize) {
         self.links_up[link].get_or_insert(now.monotonic);
+        self.look(now);
     }
 
-    pub fn link_down(&mut self, link: usize) {
+    pub fn link_down(&mut self, now: Now, link: usize) {
         self.links_up[link] = None;
+        self.look(now);
     }
 
     /// Books a message.
     pub fn received(
         &mut self,
+        now: Now,
         delivery: &Delivery,
         reception: Reception,
         before: Option<Status>,
@@ -84,6 +94,7 @@ impl Ledger {
         account.goodbye |= delivery.kind == Kind::Bye;
         if delivery.kind != Kind::Rip && !account.links.contains(&delivery.link) {
             account.links.push(delivery.link);
+            self.look(now);
         }
         if reception == Reception::Duplicate {
             let state = |status: Option<Status>| status.map(|status| (status.state, status.cause, status.since));
@@ -99,7 +110,7 @@ impl Ledger {
             }
         }
         for status in watchdog.statuses(now) {
-            self.check_status(now, &status);
+            self.check_status(&status);
             self.check_deadline(now, watchdog, &status);
         }
         let mut again = watchdog.clone();
@@ -161,13 +172,16 @@ impl Ledger {
         }
     }
 
-    fn check_status(&mut self, now: Now, status: &Status) {
+    fn check_status(&mut self, status: &Status) {
         let Some(account) = self.accounts.get_mut(status.publisher.as_str()) else {
             assert_eq!(status.state, State::Unseen);
             return;
         };
         if let Some(flip) = &account.last_flip {
             assert_eq!((flip.to, flip.at), (status.state, status.since), "not what was told last");
+        }
+        if std::mem::take(&mut account.recount) {
+            (account.taken_in, account.duplicates) = (status.counts.messages, status.counts.duplicates);
         }
         let counted = (status.counts.messages, status.counts.retained);
         assert_eq!(counted, (account.taken_in, account.retained), "{status:?}");
@@ -177,7 +191,6 @@ impl Ledger {
         let last_heard = status.last_heard.unwrap_or(UtcNanos(i64::MIN));
         assert_eq!(status.silence.is_some(), status.last_heard.is_some(), "{status:?}");
         assert!(status.state != State::Alive || last_heard > UtcNanos(i64::MIN), "alive and never heard: {status:?}");
-        assert!(now.monotonic.0 > 0);
     }
 
     /// Whoever is alive was heard within its threshold, or evidence is being gathered; whoever can be judged is.
@@ -206,17 +219,23 @@ impl Ledger {
     }
 
     fn unsettled(&self, now: Now) -> bool {
-        now.monotonic < self.settled_at.plus(self.rules.probe_limit)
+        now.monotonic <= self.settled_at.plus(self.rules.probe_limit)
     }
 
     fn threshold(&self, publisher: &str) -> std::time::Duration {
         self.rules.publishers.get(publisher).and_then(|own| own.threshold).unwrap_or(self.rules.threshold)
     }
 
-    /// Since when a publisher can be heard; `None` if it can't be now.
     fn heard_now(&self, publisher: &str) -> Option<Monotonic> {
-        let links = self.accounts.get(publisher).map(|account| &account.links[..]).unwrap_or_default();
-        let up = self.links_up.iter().enumerate();
-        up.filter(|(link, _)| links.is_empty() || links.contains(link)).filter_map(|(_, since)| *since).min()
+        self.accounts.get(publisher)?.seen_since
+    }
+
+    /// Looks who can be heard now.
+    fn look(&mut self, now: Now) {
+        for account in self.accounts.values_mut() {
+            let mut up = (0..self.links_up.len()).filter(|&link| self.links_up[link].is_some());
+            let seen = up.any(|link| account.links.is_empty() || account.links.contains(&link));
+            account.seen_since = account.seen_since.or(Some(now.monotonic)).filter(|_| seen);
+        }
     }
 }
