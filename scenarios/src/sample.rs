@@ -12,8 +12,9 @@ const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data");
 /// # Errors
 /// When there are none.
 pub fn recording(number: usize) -> anyhow::Result<PathBuf> {
-    let folder = Path::new(RECORDINGS);
-    let entries = folder.read_dir().with_context(|| format!("look for recordings in {RECORDINGS}"))?;
+    let place = || format!("look for recordings in {RECORDINGS}");
+    let folder = Path::new(RECORDINGS).canonicalize().with_context(place)?;
+    let entries = folder.read_dir().with_context(place)?;
     let is_csv = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "csv");
     let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_csv).collect();
     ensure!(!files.is_empty(), "{RECORDINGS} holds no recordings");
