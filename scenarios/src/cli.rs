@@ -45,8 +45,8 @@ pub struct PlayArgs {
     /// How messages travel
     #[arg(long, value_enum, default_value = "zmq")]
     pub transport: Transport,
-    /// Ship to this InfluxDB, too, and check what it has: http://[user@]host:8086/database
-    #[arg(long, value_name = "URL")]
+    /// Ship to this InfluxDB, too, and check what it has: <http://user@host:8086/database>
+    #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<Influx>,
     /// Keep store, exports and logs in this folder, which must be empty or new
     #[arg(long, value_name = "DIR", value_parser = check_keep)]
@@ -83,6 +83,8 @@ pub struct LatencyArgs {
     #[arg(long, value_name = "DIR", value_parser = check_keep)]
     pub keep: Option<PathBuf>,
 }
+
+const INFLUX_HELP: &str = "Ship to this InfluxDB, too, and check what it has: http://[user@]host:8086/database";
 
 const AFTER_HELP: &str = "\
 Starts a broker, two publishers and a subscriber on free ports of this host, and ends them all, whatever happens.

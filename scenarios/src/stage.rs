@@ -130,7 +130,7 @@ impl Stage {
 
     /// Starts one more publisher.
     pub fn enter(&mut self, id: &str, network: Option<Network>) -> anyhow::Result<&mut Player> {
-        let file = sample::file_for(id, self.folder.path())?;
+        let file = sample::recording(self.players.len())?;
         let replays = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let part = Part { id, file, to: &self.hub.publishers, threshold: self.setting.threshold };
         let player = Player::start(&part, network, self.folder.path(), self.events.feed())?;
