@@ -281,6 +281,7 @@ impl Publisher {
     /// What it bears of an earlier boot's monotonic clock is told in this one's.
     fn rebooted(&mut self, now: Now) {
         self.last_heard = self.last_heard_utc.map(|heard| now.monotonic.minus(now.utc.since(heard)));
+        self.silence_before = Duration::ZERO;
         self.note_silence_before(now);
         self.conflict = None;
         for process in self.current.iter_mut().chain(&mut self.previous) {
