@@ -50,15 +50,15 @@ fn the_end_of_a_local_process_is_known_at_once_and_a_silent_one_is_looked_at() {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
     let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
-    let mut dying = Publisher::connect(&to, "dying", Header { process: Some(process), ..Header::default() });
-    dying.reading(1);
+    let mut victim = Publisher::connect(&to, "dying", Header { process: Some(process), ..Header::default() });
+    victim.reading(1);
     subscriber.expect("dying", "unseen", "alive", "heard");
     child.kill().unwrap();
     let flip = subscriber.expect("dying", "alive", "dead", "process_gone");
     assert_eq!(flip["evidence"][0]["source"], "pidfd", "{flip:#}");
     child.wait().unwrap();
 
-    dying.reading(2);
+    victim.reading(2);
 
     let flip = subscriber.expect("running", "alive", "silent", "process_runs");
     assert_eq!(flip["evidence"][0]["source"], "process_table", "{flip:#}");
