@@ -140,7 +140,7 @@ impl Watchdog {
             }
             Some(silence) if silence < threshold => {
                 self.flip(now, index, State::Alive, Cause::Heard, now.monotonic, Vec::new());
-                self.watch_until(index, now.monotonic.plus(threshold - silence));
+                self.watch_until(index, now.monotonic.plus(threshold.saturating_sub(silence)));
             }
             Some(_) if seen_since.plus(threshold) > now.monotonic => {
                 self.flip(now, index, State::Blind, Cause::LinkBack, now.monotonic, Vec::new());

@@ -16,7 +16,7 @@ use crate::follower::{Lag, Trouble};
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// What only a person can mend is tried again more seldom.
-const LAST_HOPELESS_RETRY: Duration = Duration::from_secs(60);
+const LAST_HOPELESS_RETRY: Duration = Duration::from_mins(1);
 
 /// What all shipments on their way have in common.
 #[derive(Debug)]
