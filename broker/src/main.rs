@@ -1,2 +1,49 @@
-//! x
-fn main() {}
+//! `lastbeat-broker`: parses, starts the broker, runs it until a signal, exits. The forwarding is in `broker.rs`.
+
+mod addresses;
+mod broker;
+mod delivery;
+mod options;
+mod signals;
+mod traffic;
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{broker::Broker, options::Options};
+
+fn main() -> ExitCode {
+    // clap ends with exit code 2 on bad usage.
+    let options = Options::parse();
+    log_to_stderr();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let (broker, stopper) = Broker::start(options)?;
+    signals::stop_on_signal(stopper)?;
+    let addresses = broker.addresses();
+    tracing::info!("ready: {addresses}");
+    if options.json {
+        // Whoever started us may have closed the other end; then nobody reads it.
+        let _ = writeln!(std::io::stdout(), "{}", addresses.to_json());
+    }
+    broker.run()
+}
+
+fn log_to_stderr() {
+    let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors).init();
+}

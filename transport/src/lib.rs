@@ -3,22 +3,54 @@
 //! A transport is one file with two ends: an [`Outbound`] for a publisher, and a thread that fills batches for a
 //! subscriber (see [`Incoming`]). `docs/ARCHITECTURE.md` says what adding one takes.
 
+mod backoff;
 mod batch;
+mod endpoint;
+mod error;
+mod filter;
+pub mod memory;
+mod mqtt;
+mod options;
 mod outbound;
+mod subscription;
+mod waiting;
+pub mod zeromq;
+
+use tokio::sync::mpsc::Sender;
 
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
+pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
+pub use error::TransportError;
+pub use options::{PublishOptions, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};
+pub use subscription::Subscription;
 
-/// What goes wrong with a transport.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TransportError {
-    /// A URL that names no transport, or names one wrongly.
-    #[error("{url}: {reason}")]
-    Url {
-        /// The URL, without its password.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+/// Opens a publisher's end. A peer that isn't there yet is no error: it is tried again for as long as the end lives.
+///
+/// # Errors
+/// What trying again can't mend: an address that can't be bound, options that the transport refuses.
+pub fn publish(endpoint: &Endpoint, options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
+    match endpoint {
+        Endpoint::Zmq(zmq) => zeromq::publish(zmq, &options),
+        Endpoint::Mqtt(mqtt) => mqtt::publish(mqtt, options),
+        Endpoint::Memory(name) => Ok(memory::publish(name)),
+    }
+}
+
+/// Opens a subscriber's end. From now on `incoming` gets what happens on the link, marked with `link`; while it is full,
+/// nothing is read. A peer that isn't there yet is no error but an [`Arrival::Down`], and is tried again.
+///
+/// # Errors
+/// What trying again can't mend: an address that can't be bound, options that the transport refuses.
+pub fn subscribe(
+    endpoint: &Endpoint,
+    options: SubscribeOptions,
+    link: LinkIndex,
+    incoming: Sender<Incoming>,
+) -> Result<Subscription, TransportError> {
+    match endpoint {
+        Endpoint::Zmq(zmq) => zeromq::subscribe(zmq, &options, link, incoming),
+        Endpoint::Mqtt(mqtt) => mqtt::subscribe(mqtt, options, link, incoming),
+        Endpoint::Memory(name) => Ok(memory::subscribe(name, &options, link, incoming)),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lastbeat_wire::MAX_PAYLOAD_BYTES;
+
 use crate::TransportError;
 
 /// Whether a message was taken.
@@ -31,4 +33,13 @@ pub trait Outbound: Send {
     /// Waits until all that was taken has left this host's hands (ZeroMQ) or was acknowledged (MQTT), at most `limit`,
     /// and closes.
     fn close(self: Box<Self>, limit: Duration) -> Unsent;
+}
+
+/// Refuses what no subscriber would take.
+pub(crate) fn check_size(topic: &str, payload: &[u8]) -> Result<(), TransportError> {
+    let (bytes, limit) = (payload.len(), MAX_PAYLOAD_BYTES);
+    if bytes > limit {
+        return Err(TransportError::TooLarge { topic: topic.to_owned(), bytes, limit });
+    }
+    Ok(())
 }

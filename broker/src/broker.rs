@@ -1,0 +1,260 @@
+//! [`Broker`]: the forwarding loop between the publishers' socket and the subscribers'.
+//!
+//! ```text
+//!  publishers ── XSUB ── messages ──────────► Delivery (XPUB) ── subscribers
+//!                     ◄────── subscriptions ──
+//!  monitors of both (who comes and goes), a PAIR that says stop
+//! ```
+//!
+//! One thread runs the loop; libzmq's I/O threads move the bytes. It waits in one poll, and wakes by itself only when
+//! there is something to report.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use lastbeat_host::Clock;
+use lastbeat_transport::{
+    ZmqEndpoint,
+    zeromq::{Monitor, PeerEvent, SocketSettings, open, prepare},
+};
+use lastbeat_wire::Monotonic;
+
+use crate::{
+    addresses::Addresses,
+    delivery::{Delivered, Delivery},
+    options::Options,
+    traffic::Traffic,
+};
+
+/// Most messages forwarded before the other sockets get their turn.
+const BURST: usize = 1_000;
+/// How often drops are warned of, at most; they are counted in any case.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// The broker, its sockets open.
+pub struct Broker {
+    publishers: Monitor,
+    subscribers: Monitor,
+    front: zmq::Socket,
+    delivery: Delivery,
+    control: zmq::Socket,
+    addresses: Addresses,
+    traffic: Traffic,
+    warned: Option<Monotonic>,
+    drain: Duration,
+    context: zmq::Context,
+}
+
+/// Stops a broker from another thread.
+pub struct Stopper(zmq::Socket);
+
+impl Stopper {
+    /// Tells the loop to drain and to end.
+    pub fn stop(self) {
+        // A loop that has ended by itself needs no telling.
+        let _ = self.0.send("", zmq::DONTWAIT);
+    }
+}
+
+impl Broker {
+    /// Opens all addresses.
+    pub fn start(options: &Options) -> anyhow::Result<(Self, Stopper)> {
+        let context = zmq::Context::new();
+        context.set_io_threads(i32::from(options.io_threads)).context("can't set the number of I/O threads")?;
+        let settings =
+            SocketSettings { high_water_mark: options.high_water_mark as usize, keepalive: options.keepalive };
+        let (front, publishers) = socket(&context, zmq::XSUB, "publishers", settings)?;
+        let (back, subscribers) = socket(&context, zmq::XPUB, "subscribers", settings)?;
+        let delivery = Delivery::new(back, options.patience).context("can't set up the subscribers' socket")?;
+        let addresses = Addresses {
+            publishers: bind(&front, &options.publishers)?,
+            subscribers: bind(delivery.socket(), &options.subscribers)?,
+        };
+        let control = context.socket(zmq::PAIR)?;
+        control.bind("inproc://control")?;
+        let stopper = context.socket(zmq::PAIR)?;
+        stopper.set_linger(0)?;
+        stopper.connect("inproc://control")?;
+        let broker = Self {
+            publishers,
+            subscribers,
+            front,
+            delivery,
+            control,
+            addresses,
+            traffic: Traffic::new(Clock.now().monotonic),
+            warned: None,
+            drain: options.drain,
+            context,
+        };
+        Ok((broker, Stopper(stopper)))
+    }
+
+    /// Where it can be reached.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Forwards until it is told to stop; then what has arrived is still forwarded.
+    pub fn run(mut self) -> anyhow::Result<()> {
+        while let Some(ready) = self.wait()? {
+            if ready.subscriptions {
+                self.forward_subscriptions()?;
+            }
+            if ready.messages {
+                self.forward_messages(BURST)?;
+            }
+            if ready.peers {
+                self.count_peers();
+            }
+            self.report();
+        }
+        self.end()
+    }
+
+    /// What there is to do; `None` is the end.
+    fn wait(&self) -> anyhow::Result<Option<Ready>> {
+        let sockets =
+            [&self.front, self.delivery.socket(), &self.control, self.publishers.socket(), self.subscribers.socket()];
+        let mut items = sockets.map(|socket| socket.as_poll_item(zmq::POLLIN));
+        let timeout = self.traffic.due().map_or(-1, |due| {
+            let left = due.since(Clock.now().monotonic);
+            // Rounded up, so as not to wake just before.
+            i64::try_from(left.as_millis()).unwrap_or(i64::MAX - 1) + 1
+        });
+        match zmq::poll(&mut items, timeout) {
+            Ok(_) | Err(zmq::Error::EINTR) => {}
+            Err(error) => return Err(error).context("can't wait for messages"),
+        }
+        let [messages, subscriptions, stop, publishers, subscribers] = items.map(|item| item.is_readable());
+        Ok((!stop).then_some(Ready { messages, subscriptions, peers: publishers || subscribers }))
+    }
+
+    fn forward_messages(&mut self, most: usize) -> anyhow::Result<usize> {
+        for count in 0..most {
+            if !self.forward_message().context("can't forward a message")? {
+                return Ok(count);
+            }
+        }
+        Ok(most)
+    }
+
+    /// Forwards one message of any number of frames; whether there was one.
+    fn forward_message(&mut self) -> zmq::Result<bool> {
+        let Some(first) = receive(&self.front)? else { return Ok(false) };
+        let mut more = more(&first);
+        let mut bytes = first.len() as u64;
+        let delivered = self.delivery.send_first(&first, more)?;
+        while more != 0 {
+            // Whole messages only: what follows is there already.
+            let further = self.front.recv_msg(0)?;
+            more = self::more(&further);
+            bytes += further.len() as u64;
+            self.delivery.send_further(further, more)?;
+        }
+        let counts = &mut self.traffic.counts;
+        counts.messages += 1;
+        counts.bytes_in += bytes;
+        counts.bytes_out += bytes;
+        if delivered == Delivered::PastTheFull {
+            counts.dropped += 1;
+            self.warn_of_drops();
+        }
+        Ok(true)
+    }
+
+    fn forward_subscriptions(&mut self) -> anyhow::Result<()> {
+        while let Some(subscription) = receive(self.delivery.socket()).context("can't read a subscription")? {
+            tracing::debug!("subscription {:?}", String::from_utf8_lossy(&subscription));
+            self.front.send(subscription, 0).context("can't pass on a subscription")?;
+        }
+        Ok(())
+    }
+
+    fn count_peers(&mut self) {
+        for (monitor, kind) in [(&mut self.publishers, "publisher"), (&mut self.subscribers, "subscriber")] {
+            while let Some(event) = monitor.next_event() {
+                match event {
+                    PeerEvent::Joined => tracing::debug!("a {kind} has come"),
+                    PeerEvent::Left => tracing::debug!("a {kind} has left or did not answer in time"),
+                    PeerEvent::Stranger => tracing::warn!("somebody who does not speak ZMTP called as a {kind}"),
+                    PeerEvent::Nobody => {}
+                }
+            }
+        }
+        self.traffic.counts.publishers = self.publishers.joined();
+        self.traffic.counts.subscribers = self.subscribers.joined();
+    }
+
+    fn warn_of_drops(&mut self) {
+        let now = Clock.now().monotonic;
+        if self.warned.is_none_or(|warned| now.since(warned) >= WARN_EVERY) {
+            self.warned = Some(now);
+            tracing::warn!(
+                "a subscriber has not read for too long: messages pass it by until it has read half of what it has queued"
+            );
+        }
+    }
+
+    fn report(&mut self) {
+        // Most turns have nothing to report for seconds yet; the clock costs less than the poll.
+        if let Some(report) = self.traffic.report(Clock.now().monotonic) {
+            tracing::info!("{report}");
+        }
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        let start = Clock.now().monotonic;
+        while self.forward_messages(BURST)? > 0 && Clock.now().monotonic.since(start) < self.drain {}
+        let left = self.drain.saturating_sub(Clock.now().monotonic.since(start));
+        let linger = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        self.delivery.socket().set_linger(linger).context("can't wait for what was sent")?;
+        let Self { publishers, subscribers, front, delivery, control, mut context, traffic, .. } = self;
+        drop((publishers, subscribers, front, delivery, control));
+        // The stopper's socket was closed by its thread. Waits until the I/O threads have written what they held.
+        context.destroy().context("can't wait for what was sent")?;
+        tracing::info!("stopped after {} messages, {} dropped", traffic.counts.messages, traffic.counts.dropped);
+        Ok(())
+    }
+}
+
+struct Ready {
+    messages: bool,
+    subscriptions: bool,
+    peers: bool,
+}
+
+fn socket(
+    context: &zmq::Context,
+    kind: zmq::SocketType,
+    name: &str,
+    settings: SocketSettings,
+) -> anyhow::Result<(zmq::Socket, Monitor)> {
+    let make = || {
+        let socket = context.socket(kind)?;
+        prepare(&socket, settings)?;
+        let monitor = Monitor::new(context, &socket, name)?;
+        Ok::<_, zmq::Error>((socket, monitor))
+    };
+    make().with_context(|| format!("can't make the {name}' socket"))
+}
+
+fn bind(socket: &zmq::Socket, endpoints: &[ZmqEndpoint]) -> anyhow::Result<Vec<String>> {
+    endpoints.iter().map(|endpoint| Ok(open(socket, endpoint)?)).collect()
+}
+
+/// The next frame if there is one.
+fn receive(socket: &zmq::Socket) -> zmq::Result<Option<zmq::Message>> {
+    loop {
+        match socket.recv_msg(zmq::DONTWAIT) {
+            Ok(frame) => return Ok(Some(frame)),
+            Err(zmq::Error::EAGAIN) => return Ok(None),
+            Err(zmq::Error::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn more(frame: &zmq::Message) -> i32 {
+    if frame.get_more() { zmq::SNDMORE } else { 0 }
+}

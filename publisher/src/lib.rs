@@ -1,0 +1,25 @@
+//! Publishes readings and beats: from CSV files, and from this machine's own sensors.
+//!
+//! ```text
+//! Source ──reading──▶ Pace ──when due──▶ Publisher ──message──▶ Outbox ──bytes──▶ Outbound (lastbeat-transport)
+//!  csv, host           every, speed       sequence, beats        holds what can't be sent
+//! ```
+//! A new source is one file beside `host.rs` and one arm in `command.rs`.
+
+pub mod cli;
+mod command;
+mod failure;
+mod letterhead;
+mod outbox;
+mod pace;
+mod publish;
+mod publisher;
+mod record;
+mod report;
+mod sensors;
+pub mod source;
+mod stop;
+
+pub use command::run;
+pub use failure::Failure;
+pub use pace::Speed;

@@ -1,0 +1,88 @@
+//! [`Announcer`]: tells flips on stdout, as JSON for machines or a line for people; the rest on stderr.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use lastbeat_watchdog::{Flip, Notice, Unwatched};
+use lastbeat_wire::UtcNanos;
+
+/// How flips are told on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcer {
+    /// One JSON object a line.
+    Json,
+    /// One line for people.
+    Text,
+    /// Not on stdout, where the live table is, but in the log.
+    Quiet,
+}
+
+impl Announcer {
+    /// Tells a change of state.
+    pub fn flip(self, flip: &Flip) {
+        let told = match self {
+            Self::Json => serde_json::to_string(flip).map_err(io::Error::other).and_then(|json| line(&json)),
+            Self::Text => line(&format!("{}  {}", shown(flip.at), sentence(flip))),
+            Self::Quiet => {
+                tracing::info!("{}", sentence(flip));
+                Ok(())
+            }
+        };
+        if let Err(error) = told {
+            // Whoever read our output has gone; the flip is in the log and the store all the same.
+            tracing::debug!("stdout: {error}");
+        }
+    }
+}
+
+/// Tells something that changes no state.
+pub fn notice(notice: &Notice) {
+    match notice {
+        Notice::Restarted { publisher, old, new, .. } => {
+            tracing::info!(%publisher, "restarted: PID {} instead of {}", new.pid, old.pid);
+        }
+        Notice::Conflict { publisher, first, second, .. } => {
+            tracing::warn!(%publisher, "two processes publish under this id: {first} and {second}");
+        }
+        Notice::Contradiction { publisher, process, .. } => {
+            tracing::warn!(%publisher, "{process} was thought to have ended, and speaks");
+        }
+    }
+}
+
+/// Tells that nobody watched for a while.
+pub fn unwatched(span: &Unwatched) {
+    let length = humantime::format_duration(rounded(span.to.since(span.from)));
+    let link = span.link.as_deref().unwrap_or("all links");
+    tracing::info!("not watched for {length} ({link}): {}", span.reason);
+}
+
+fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// A flip for people: what, why, and on what evidence.
+fn sentence(flip: &Flip) -> String {
+    let Flip { publisher, from, to, cause, .. } = flip;
+    let mut text = format!("{publisher}  {from} → {to}: {cause}");
+    if let Some(silence) = flip.silence {
+        text.push_str(&format!("; silent for {}", humantime::format_duration(rounded(silence))));
+    }
+    for evidence in &flip.evidence {
+        text.push_str(&format!("; {} ({}, {})", evidence.fact, evidence.source, shown(evidence.at)));
+    }
+    text
+}
+
+/// A time for people, to the millisecond.
+pub fn shown(time: UtcNanos) -> String {
+    time.to_chrono().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Milliseconds are as fine as anybody wants to read.
+pub fn rounded(span: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}

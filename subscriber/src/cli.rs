@@ -1,0 +1,93 @@
+//! The command line: what it takes, and how it explains itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::export::ExportArgs;
+
+/// Watches publishers, keeps what they say, and tells who is alive and why.
+///
+/// Every message is first appended to a log beside the store; the store (SQLite) and InfluxDB follow that log, so that
+/// nothing is lost while one of them is away. A publisher that is silent past its threshold is looked into: is the
+/// process behind its PID still that process, and does it run?
+#[derive(Debug, Parser)]
+#[command(name = "lastbeat-subscriber", version, args_conflicts_with_subcommands = true, after_long_help = LONG_HELP)]
+pub struct Cli {
+    /// What to do instead of watching.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to watch.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
+/// What to do instead of watching.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a configuration file with every option and its default, and stop.
+    SampleConfig,
+    /// Write readings or heartbeats as a table, from the store or from InfluxDB.
+    Export(ExportArgs),
+}
+
+/// How to watch. What stands here goes before what stands in the configuration file.
+#[derive(Debug, Args, Default)]
+pub struct WatchArgs {
+    /// Where messages come from; may be given several times.
+    #[arg(long, value_name = "URL")]
+    pub from: Vec<String>,
+    /// The embedded store; the log is in the folder FILE.log beside it.
+    #[arg(long, value_name = "FILE", env = "LASTBEAT_STORE")]
+    pub store: Option<PathBuf>,
+    #[arg(long, value_name = "URL", help = INFLUX_HELP)]
+    pub influx: Option<String>,
+    /// The silence that is allowed [default: 50s].
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub threshold: Option<Duration>,
+    /// A publisher that is missed when it is never heard at all; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub expect: Vec<String>,
+    /// The name of this subscriber: an MQTT broker keeps messages for it while it is away [default: the host's name].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// When messages are acknowledged and the log is forced to the disk: "always", or at most so long after [default: 1s].
+    #[arg(long, value_name = "SPAN|always")]
+    pub sync: Option<String>,
+    /// Configuration file (TOML); `lastbeat-subscriber sample-config` prints one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Tell each flip on stdout as one JSON object, without a live table.
+    #[arg(long)]
+    pub json: bool,
+    /// No live table, even on a terminal: one line a flip.
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
+}
+
+const INFLUX_HELP: &str =
+    "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET";
+
+const LONG_HELP: &str = "\
+EXAMPLES
+  Behind a broker, with a store in this folder:
+    lastbeat-broker --publishers tcp://127.0.0.1:5555 --subscribers tcp://127.0.0.1:5556
+    lastbeat-subscriber --from zmq+tcp://127.0.0.1:5556 --store lastbeat.db
+  The readings of an hour, as a spreadsheet takes them:
+    lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
+  From MQTT, into InfluxDB, flips for a machine to read:
+    lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
+
+TRANSPORTS
+  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]
+
+ENVIRONMENT
+  LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN   secrets
+  LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
+  NO_COLOR       no colours
+
+EXIT CODES
+  0  stopped by SIGINT or SIGTERM, everything taken in is on the disk
+  1  it could not start or go on; the last line on stderr says why
+  2  the command line or the configuration file is wrong";

@@ -1,0 +1,222 @@
+//! [`Settings`]: the configuration file and the command line, put together and checked once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lastbeat_log::SyncPolicy;
+use lastbeat_transport::Endpoint;
+use lastbeat_watchdog::PublisherRules;
+use lastbeat_wire::PublisherId;
+use serde::{Deserialize, Deserializer};
+
+use crate::cli::WatchArgs;
+use crate::influx::InfluxConfig;
+
+/// The file that `sample-config` prints; all of its values are the defaults.
+pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
+
+/// Everything that is set, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// At least one link.
+    pub from: Vec<Endpoint>,
+    /// The store's file.
+    pub store: PathBuf,
+    /// Where to ship, too.
+    pub influx: Option<InfluxConfig>,
+    /// The silence that is allowed, unless a publisher has its own rule. At least a millisecond.
+    pub threshold: Duration,
+    /// This subscriber's name to an MQTT broker.
+    pub name: Option<String>,
+    /// When the log is forced to the disk.
+    pub sync: SyncPolicy,
+    /// Most publishers that are remembered.
+    pub max_publishers: usize,
+    /// Rules for single publishers.
+    pub publishers: HashMap<PublisherId, PublisherRules>,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    from: Vec<String>,
+    store: Option<PathBuf>,
+    influx: Option<String>,
+    threshold: Option<Span>,
+    name: Option<String>,
+    sync: Option<String>,
+    max_publishers: Option<usize>,
+    publishers: BTreeMap<PublisherId, FilePublisher>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FilePublisher {
+    threshold: Option<Span>,
+    expected: bool,
+}
+
+/// A duration as people write it: `50s`, `1m 30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text)
+            .map(Self)
+            .map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+impl Settings {
+    /// Reads the configuration file, if one is named, and lets the command line go before it.
+    pub fn load(args: &WatchArgs) -> anyhow::Result<Self> {
+        let file = match &args.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+                toml::from_str(&text).with_context(|| path.display().to_string())?
+            }
+            None => File::default(),
+        };
+        Self::merge(args, file)
+    }
+
+    fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
+        let from = if args.from.is_empty() { &file.from } else { &args.from };
+        if from.is_empty() {
+            bail!("nothing to listen to: give --from URL, or `from` in the configuration file");
+        }
+        if from.len() > 64 {
+            bail!("{} links are given, at most 64 are possible", from.len());
+        }
+        let threshold = args.threshold.or(file.threshold.map(|span| span.0)).unwrap_or(Duration::from_secs(50));
+        check_threshold("threshold", threshold)?;
+        let mut publishers = HashMap::new();
+        for (id, rules) in file.publishers {
+            let threshold = rules.threshold.map(|span| span.0);
+            if let Some(threshold) = threshold {
+                check_threshold(&format!("threshold of publisher {id}"), threshold)?;
+            }
+            publishers.insert(id, PublisherRules { threshold, expected: rules.expected });
+        }
+        for id in &args.expect {
+            let id = id.parse::<PublisherId>().context("--expect")?;
+            publishers.entry(id).or_default().expected = true;
+        }
+        let influx = args.influx.as_ref().or(file.influx.as_ref());
+        let sync = args.sync.as_ref().or(file.sync.as_ref());
+        let max_publishers = file.max_publishers.unwrap_or(1_000_000);
+        if !(1..=u32::MAX as usize).contains(&max_publishers) {
+            bail!("max_publishers = {max_publishers}, it may be 1 to {}", u32::MAX);
+        }
+        Ok(Self {
+            from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
+            store: args.store.clone().or(file.store).unwrap_or_else(default_store),
+            influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
+            threshold,
+            name: args.name.clone().or(file.name),
+            sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
+            max_publishers,
+            publishers,
+        })
+    }
+
+    /// The folder of the log, beside the store.
+    pub fn log_dir(&self) -> PathBuf {
+        log_dir(&self.store)
+    }
+
+    /// How soon a dead link must be noticed.
+    pub fn keepalive(&self) -> Duration {
+        (self.threshold / 5).max(Duration::from_millis(100))
+    }
+}
+
+/// The folder of the log that belongs to a store.
+pub fn log_dir(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".log");
+    name.into()
+}
+
+fn check_threshold(what: &str, threshold: Duration) -> anyhow::Result<()> {
+    const YEAR: Duration = Duration::from_hours(8784);
+    if !(Duration::from_millis(1)..=YEAR).contains(&threshold) {
+        bail!("{what} is {}, it may be 1ms to 366days", humantime::format_duration(threshold));
+    }
+    Ok(())
+}
+
+fn parse_sync(text: &str) -> anyhow::Result<SyncPolicy> {
+    if text == "always" {
+        return Ok(SyncPolicy::Always);
+    }
+    let span =
+        humantime::parse_duration(text).with_context(|| format!("sync: {text:?} is neither \"always\" nor a span"))?;
+    Ok(SyncPolicy::Interval(span))
+}
+
+/// Where systemd says that state belongs, else here.
+fn default_store() -> PathBuf {
+    std::env::var_os("STATE_DIRECTORY").map(PathBuf::from).unwrap_or_default().join("lastbeat.db")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &WatchArgs, toml: &str) -> Result<Settings, String> {
+        let file = toml::from_str(toml).map_err(|error| error.to_string())?;
+        Settings::merge(args, file).map_err(|error| format!("{error:#}"))
+    }
+
+    fn from_memory() -> WatchArgs {
+        WatchArgs { from: vec!["memory://x".to_owned()], ..WatchArgs::default() }
+    }
+
+    #[test]
+    fn the_sample_says_what_the_defaults_are() {
+        let uncommented: String =
+            SAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let sample = settings(&WatchArgs::default(), &uncommented).unwrap();
+        let default =
+            settings(&WatchArgs { from: vec!["zmq+tcp://127.0.0.1:5556".into()], ..WatchArgs::default() }, "");
+        assert_eq!(format!("{sample:?}"), format!("{:?}", default.unwrap()));
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let args = WatchArgs { threshold: Some(Duration::from_secs(3)), ..from_memory() };
+        let merged = settings(&args, "threshold = '9s'\nfrom = ['memory://y']\nsync = 'always'").unwrap();
+        assert_eq!(merged.threshold, Duration::from_secs(3));
+        assert_eq!(merged.from, ["memory://x".parse().unwrap()]);
+        assert_eq!(merged.sync, SyncPolicy::Always);
+    }
+
+    #[test]
+    fn publishers_have_rules_of_their_own() {
+        let args = WatchArgs { expect: vec!["a".into()], ..from_memory() };
+        let merged = settings(&args, "[publishers.a]\nthreshold = '2m'\n[publishers.'b/c']\nexpected = true").unwrap();
+        let rules = |id: &str| merged.publishers[&id.parse::<PublisherId>().unwrap()];
+        assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), expected: true });
+        assert_eq!(rules("b/c"), PublisherRules { threshold: None, expected: true });
+    }
+
+    #[test]
+    fn errors_name_the_thing_and_the_value() {
+        let error = |toml: &str| settings(&from_memory(), toml).unwrap_err();
+        assert!(error("treshold = '1s'").contains("treshold"));
+        assert!(error("threshold = '1 parsec'").contains("parsec"));
+        assert!(error("threshold = '0s'").contains("threshold is 0s"));
+        assert!(error("[publishers.'a+b']").contains("wildcard"));
+        assert!(error("sync = 'never'").contains("never"));
+        assert!(error("max_publishers = 0").contains("max_publishers = 0"));
+        assert!(settings(&WatchArgs::default(), "").unwrap_err().contains("--from"));
+        let args = WatchArgs { from: vec!["http://x".into()], ..WatchArgs::default() };
+        assert!(settings(&args, "").unwrap_err().contains("http"));
+    }
+}

@@ -1,0 +1,222 @@
+//! [`InfluxConfig`]: which server, and as whom. Parsed from one URL and two environment variables.
+
+use std::fmt;
+
+use url::Url;
+
+/// The variable that holds the password of an InfluxDB 1.x user.
+pub const PASSWORD_VARIABLE: &str = "LASTBEAT_INFLUX_PASSWORD";
+/// The variable that holds the token for InfluxDB 2.x or later.
+pub const TOKEN_VARIABLE: &str = "LASTBEAT_INFLUX_TOKEN";
+const DEFAULT_DATABASE: &str = "lastbeat";
+
+/// A password or token. Its `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the request that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A server and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InfluxConfig {
+    /// Where it listens, without a slash at the end: `http://localhost:8086`.
+    pub base: String,
+    /// The two generations of InfluxDB.
+    pub access: Access,
+}
+
+/// What differs between the generations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// InfluxDB 1.x: `http://user@host:8086/database?retention=name`; user and retention may be left out.
+    V1 {
+        /// Created when it isn't there.
+        database: String,
+        /// A user and its password.
+        user: Option<(String, Secret)>,
+        /// A retention policy other than the database's default.
+        retention: Option<String>,
+    },
+    /// InfluxDB 2.x or later: `http://host:8086?org=name&bucket=name`.
+    V2 {
+        /// The organization.
+        org: String,
+        /// Must be there already.
+        bucket: String,
+        /// One that may write to the bucket.
+        token: Secret,
+    },
+}
+
+/// Why a URL is no server's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a URL.
+    #[error("InfluxDB URL {url:?}: {reason}")]
+    Url {
+        /// As it was given, without a password.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A secret that is needed is not in the environment.
+    #[error("InfluxDB at {base}: {needed} needs {variable} in the environment")]
+    Secret {
+        /// The server.
+        base: String,
+        /// Who or what needs it.
+        needed: String,
+        /// The variable's name.
+        variable: &'static str,
+    },
+}
+
+impl InfluxConfig {
+    /// Parses a URL, with the secrets taken from the environment.
+    pub fn from_env(url: &str) -> Result<Self, ConfigError> {
+        Self::parse(url, |name| std::env::var(name).ok())
+    }
+
+    /// Parses a URL; `secret` looks a variable up.
+    pub fn parse(text: &str, secret: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad(text, "is neither http:// nor https://"));
+        }
+        if url.password().is_some() {
+            // A command line can be read by everyone on the machine.
+            let reason = format!("holds a password; put it into {PASSWORD_VARIABLE}");
+            return Err(bad("***", &reason));
+        }
+        let (mut org, mut bucket, mut retention) = (None, None, None);
+        for (name, value) in url.query_pairs() {
+            let place = match &*name {
+                "org" => &mut org,
+                "bucket" => &mut bucket,
+                "retention" => &mut retention,
+                other => return Err(bad(text, &format!("{other:?} is none of org, bucket, retention"))),
+            };
+            *place = Some(value.into_owned());
+        }
+        let user = decoded(url.username());
+        url.set_query(None);
+        url.set_fragment(None);
+        let _ = url.set_username("");
+        let needs = |variable, base: &str, needed: String| {
+            secret(variable).filter(|secret| !secret.is_empty()).map(Secret).ok_or(ConfigError::Secret {
+                base: base.to_owned(),
+                needed,
+                variable,
+            })
+        };
+        match (org, bucket) {
+            (None, None) => {
+                let mut path: Vec<_> = url.path().split('/').filter(|part| !part.is_empty()).map(decoded).collect();
+                let database = path.pop().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+                url.set_path(&path.join("/"));
+                let base = url.as_str().trim_end_matches('/').to_owned();
+                let user = if user.is_empty() {
+                    None
+                } else {
+                    let password = needs(PASSWORD_VARIABLE, &base, format!("user {user:?}"))?;
+                    Some((user, password))
+                };
+                Ok(Self { base, access: Access::V1 { database, user, retention } })
+            }
+            (Some(org), Some(bucket)) if retention.is_none() && user.is_empty() => {
+                let base = url.as_str().trim_end_matches('/').to_owned();
+                let token = needs(TOKEN_VARIABLE, &base, format!("bucket {bucket:?}"))?;
+                Ok(Self { base, access: Access::V2 { org, bucket, token } })
+            }
+            (Some(_), Some(_)) => Err(bad(text, "a user or retention goes with InfluxDB 1.x, org and bucket with 2.x")),
+            _ => Err(bad(text, "org and bucket come together")),
+        }
+    }
+
+    /// What tells this target from others, for logs and for the cursor: no secret in it.
+    pub fn target(&self) -> String {
+        match &self.access {
+            Access::V1 { database, retention: None, .. } => format!("{}/{database}", self.base),
+            Access::V1 { database, retention: Some(retention), .. } => {
+                format!("{}/{database}?retention={retention}", self.base)
+            }
+            Access::V2 { org, bucket, .. } => format!("{}?org={org}&bucket={bucket}", self.base),
+        }
+    }
+}
+
+fn bad(url: &str, reason: &str) -> ConfigError {
+    ConfigError::Url { url: url.to_owned(), reason: reason.to_owned() }
+}
+
+fn decoded(text: &str) -> String {
+    // `form_urlencoded` decodes percent signs; a plus is a plus outside of a query.
+    let text = text.replace('+', "%2B");
+    url::form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<InfluxConfig, String> {
+        InfluxConfig::parse(url, |name| Some(format!("<{name}>"))).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn version_1_is_a_database_in_the_path() {
+        let config = parse("http://me%40home@localhost:8086/my%20readings?retention=a%20year").unwrap();
+        assert_eq!(config.base, "http://localhost:8086");
+        let user = Some(("me@home".to_owned(), Secret("<LASTBEAT_INFLUX_PASSWORD>".to_owned())));
+        let (database, retention) = ("my readings".to_owned(), Some("a year".to_owned()));
+        assert_eq!(config.access, Access::V1 { database, user, retention });
+        assert_eq!(parse("http://h:1").unwrap().target(), "http://h:1/lastbeat");
+        assert_eq!(parse("https://h/behind/a/proxy/db").unwrap().target(), "https://h/behind/a/proxy/db");
+        assert_eq!(parse("https://h/behind/a/proxy/db").unwrap().base, "https://h/behind/a/proxy");
+    }
+
+    #[test]
+    fn version_2_is_an_org_and_a_bucket() {
+        let config = parse("http://localhost:8086/?org=home&bucket=readings").unwrap();
+        assert_eq!(config.target(), "http://localhost:8086?org=home&bucket=readings");
+        let Access::V2 { token, .. } = config.access else { panic!("{config:?}") };
+        assert_eq!(token.reveal(), "<LASTBEAT_INFLUX_TOKEN>");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for url in ["http://me@h/db", "http://h?org=o&bucket=b"] {
+            let shown = format!("{:?}", parse(url).unwrap());
+            assert!(shown.contains("***") && !shown.contains("LASTBEAT"), "{shown}");
+        }
+        let error = parse("http://me:hunter2@h/db").unwrap_err();
+        assert!(error.contains("LASTBEAT_INFLUX_PASSWORD") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (url, reason) in [
+            ("localhost", "relative URL"),
+            ("mqtt://h", "neither http"),
+            ("http://h?org=o", "come together"),
+            ("http://h?orgs=o", "\"orgs\" is none of"),
+            ("http://me@h?org=o&bucket=b", "goes with InfluxDB 1.x"),
+        ] {
+            let error = parse(url).unwrap_err();
+            assert!(error.contains(reason), "{url}: {error}");
+        }
+        let error = InfluxConfig::parse("http://me@h:1/db", |_| None).unwrap_err().to_string();
+        assert_eq!(error, "InfluxDB at http://h:1: user \"me\" needs LASTBEAT_INFLUX_PASSWORD in the environment");
+    }
+}

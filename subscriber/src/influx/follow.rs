@@ -1,0 +1,222 @@
+//! [`Influx`]: follows the log into a server, two shipments on their way at a time.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use lastbeat_host::Clock;
+use lastbeat_log::{LogHandle, Position, Reader};
+use lastbeat_wire::Monotonic;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::catch_up::CatchUp;
+use super::config::InfluxConfig;
+use super::cursor::CursorFile;
+use super::deliver::Delivery;
+use super::refused::RefusedPoints;
+use super::server::Server;
+use super::shipment::Shipment;
+use crate::follower::{Follower, Lag};
+
+/// About so much of the log is looked at for one shipment.
+const BATCH_BYTES: usize = 4 << 20;
+/// Shipments on their way. One keeps the server busy while the next one is made and travels.
+const IN_FLIGHT: usize = 2;
+/// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
+const LITTLE_BYTES: u64 = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(250);
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The pause after the log could not be read.
+const READ_RETRY: Duration = Duration::from_secs(1);
+
+/// An InfluxDB as a follower of the log.
+#[derive(Debug)]
+pub struct Influx {
+    server: Server,
+    cursor_file: CursorFile,
+    refused: RefusedPoints,
+    cursor: Position,
+}
+
+impl Influx {
+    /// Keeps its cursor in `influx.cursor`, and the points the server refuses in `influx.refused.jsonl`, both in `dir`.
+    /// Does not connect yet.
+    pub fn open(config: InfluxConfig, dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+        let cursor_file = CursorFile::new(dir.join("influx.cursor"), config.target());
+        let cursor = cursor_file.load();
+        let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
+        Ok(Self { server: Server::new(config).context("set up HTTP")?, cursor_file, refused, cursor })
+    }
+}
+
+impl Follower for Influx {
+    fn name(&self) -> &'static str {
+        "influxdb"
+    }
+
+    fn cursor(&self) -> Position {
+        self.cursor
+    }
+
+    async fn follow(self, log: LogHandle, lag: watch::Sender<Lag>, stop: CancellationToken) -> anyhow::Result<()> {
+        let now = Clock.now().monotonic;
+        let mut shipping = Shipping {
+            reader: log.reader(self.cursor)?,
+            delivery: Arc::new(Delivery::new(self.server, lag, self.refused)),
+            in_flight: VecDeque::new(),
+            cursor: Cursor { file: self.cursor_file, taken: self.cursor, saved: self.cursor, save_due: now },
+            next_due: now,
+            catch_up: CatchUp::new(now),
+            log,
+        };
+        let result = shipping.run(&stop).await;
+        shipping.abandon();
+        shipping.cursor.save();
+        shipping.tell();
+        result
+    }
+}
+
+/// A follower at work.
+struct Shipping {
+    log: LogHandle,
+    /// Behind the last shipment that was sent off.
+    reader: Reader,
+    delivery: Arc<Delivery>,
+    /// In the order of the log, which is the order in which the cursor follows.
+    in_flight: VecDeque<InFlight>,
+    cursor: Cursor,
+    /// When the next shipment may be made.
+    next_due: Monotonic,
+    catch_up: CatchUp,
+}
+
+struct InFlight {
+    records: u64,
+    end: Position,
+    delivered: JoinHandle<()>,
+}
+
+struct Cursor {
+    file: CursorFile,
+    /// The server has taken all before this.
+    taken: Position,
+    /// What the file says.
+    saved: Position,
+    save_due: Monotonic,
+}
+
+impl Shipping {
+    async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut is_closed = false;
+        loop {
+            let due = Instant::from_std(Clock.instant(self.next_due));
+            let may_ship = self.in_flight.len() < IN_FLIGHT && !is_closed;
+            let oldest = self.in_flight.front_mut();
+            let (reader, unsaved) = (&mut self.reader, self.cursor.saved != self.cursor.taken);
+            let save_due = Instant::from_std(Clock.instant(self.cursor.save_due));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                result = async { (&mut oldest.expect("guarded by the condition").delivered).await }, if oldest.is_some() => {
+                    result.context("a shipment")?;
+                    self.arrived();
+                }
+                more = async { sleep_until(due).await; reader.wait().await }, if may_ship => match more {
+                    Ok(()) => self.ship(),
+                    Err(_) => is_closed = true,
+                },
+                () = sleep_until(save_due), if unsaved => {
+                    self.cursor.save();
+                    self.tell();
+                }
+            }
+            if is_closed && self.in_flight.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes a shipment of what the log has next and sends it off.
+    fn ship(&mut self) {
+        let batch = match self.reader.next_batch(BATCH_BYTES) {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.delivery.trouble(&error.to_string());
+                self.next_due = Clock.now().monotonic.plus(READ_RETRY);
+                return;
+            }
+        };
+        for damage in &batch.damage {
+            tracing::warn!("{damage}");
+        }
+        let shipment = Shipment::of(&batch);
+        let (records, end) = (shipment.records, shipment.end);
+        self.reader.seek(end);
+        let delivery = Arc::clone(&self.delivery);
+        let delivered = tokio::spawn(async move { delivery.deliver(&shipment).await });
+        self.in_flight.push_back(InFlight { records, end, delivered });
+        let pause = if self.reader.behind_bytes() < LITTLE_BYTES { PAUSE } else { Duration::ZERO };
+        self.next_due = Clock.now().monotonic.plus(pause);
+    }
+
+    /// The oldest shipment is taken: the cursor moves behind it.
+    fn arrived(&mut self) {
+        let Some(arrived) = self.in_flight.pop_front() else { return };
+        if self.delivery.created.swap(false, Ordering::AcqRel) && self.cursor.taken > Position::START {
+            // The server was wiped. What the log still has is sent again, from its start on.
+            tracing::warn!("influxdb: the database was gone, sending again what the log still holds");
+            self.abandon();
+            self.cursor.taken = Position::START;
+            self.reader.seek(Position::START);
+            return;
+        }
+        let now = Clock.now().monotonic;
+        let shipped = self.cursor.taken.bytes_to(arrived.end);
+        self.cursor.taken = arrived.end;
+        if now >= self.cursor.save_due {
+            self.cursor.save();
+        }
+        self.delivery.tell(|lag| lag.records += arrived.records);
+        self.tell();
+        if let Some(told) = self.catch_up.shipped(shipped, self.behind_bytes(), now) {
+            tracing::info!("influxdb: {told}");
+        }
+    }
+
+    fn behind_bytes(&self) -> u64 {
+        self.cursor.taken.bytes_to(self.log.progress().borrow().written)
+    }
+
+    fn tell(&self) {
+        let (saved, behind_bytes) = (self.cursor.saved, self.behind_bytes());
+        self.delivery.tell(|lag| (lag.cursor, lag.behind_bytes) = (saved, behind_bytes));
+    }
+
+    fn abandon(&mut self) {
+        for in_flight in self.in_flight.drain(..) {
+            in_flight.delivered.abort();
+        }
+    }
+}
+
+impl Cursor {
+    /// Writes the cursor into its file; if that fails, the next save may succeed, and until then nothing leaves the log.
+    fn save(&mut self) {
+        if self.saved == self.taken {
+            return;
+        }
+        match self.file.save(self.taken) {
+            Ok(()) => self.saved = self.taken,
+            Err(error) => tracing::warn!(%error, "influxdb: cannot save its cursor"),
+        }
+        self.save_due = Clock.now().monotonic.plus(SAVE_EVERY);
+    }
+}

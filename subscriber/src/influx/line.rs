@@ -1,0 +1,197 @@
+//! Points as line protocol: `sensor,publisher=…,host=… <fields> <time>` and `heartbeat,… <fields> <time>`.
+//!
+//! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
+//! separator behind it, so there U+FF3C stands for the backslash; control characters in tags and keys become U+FFFD; a
+//! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
+//!
+//! Every number of a reading is written as a float. InfluxDB refuses an integer where it has a float and the other way
+//! round, and all publishers share one measurement: a light sensor that counts 19 would keep out the thermometer's 21.5
+//! under the same name. Beyond 2^53 a float is inexact; the store has the integer.
+//! (<https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>)
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use lastbeat_watchdog::Status;
+use lastbeat_wire::{Header, Reading, UtcNanos, Value};
+
+/// The row's own time, where it is not the point's: an integer field, nanoseconds since 1970.
+pub const ROW_TIME: &str = "row_time_ns";
+const RESERVED: [&str; 4] = ["time", "publisher", "host", ROW_TIME];
+
+/// Adds the line of a reading. Says whether there is one: a reading may have had nothing but NaN.
+pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading: &Reading<'_>, time: UtcNanos) -> bool {
+    if reading.fields.is_empty() {
+        return false;
+    }
+    tags(out, "sensor", publisher, header.host.as_deref());
+    let mut separator = b' ';
+    for (name, value) in reading.fields.iter() {
+        out.push(separator);
+        separator = b',';
+        name_of(out, name);
+        out.push(b'=');
+        value_of(out, value);
+    }
+    if let Some(row_time) = reading.row_time {
+        out.push(b',');
+        out.extend_from_slice(ROW_TIME.as_bytes());
+        put(out, format_args!("={}i", row_time.0));
+    }
+    put(out, format_args!(" {}\n", time.0));
+    true
+}
+
+/// Adds the line of a status.
+pub fn heartbeat(out: &mut Vec<u8>, status: &Status) {
+    tags(out, "heartbeat", status.publisher.as_str(), status.host.as_deref());
+    out.push(b' ');
+    if let Some(alive) = status.state.alive() {
+        put(out, format_args!("alive={alive},"));
+    }
+    put(out, format_args!("state=\"{}\",cause=\"{}\"", status.state.word(), status.cause.word()));
+    if let Some(silence) = status.silence {
+        out.extend_from_slice(b",silence_s=");
+        value_of(out, &Value::Float(silence.as_secs_f64()));
+    }
+    if let Some(pid) = status.pid {
+        put(out, format_args!(",pid={pid}i"));
+    }
+    put(out, format_args!(",missed={}i {}\n", status.counts.missed, status.at.0));
+}
+
+fn tags(out: &mut Vec<u8>, measurement: &str, publisher: &str, host: Option<&str>) {
+    out.extend_from_slice(measurement.as_bytes());
+    out.extend_from_slice(b",publisher=");
+    key(out, publisher);
+    if let Some(host) = host.filter(|host| !host.is_empty()) {
+        out.extend_from_slice(b",host=");
+        key(out, host);
+    }
+}
+
+fn name_of(out: &mut Vec<u8>, name: &str) {
+    key(out, name);
+    if RESERVED.contains(&name) {
+        out.push(b'_');
+    }
+}
+
+/// A tag's value or a field's name.
+pub fn key(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| byte > b' ' && !matches!(byte, b',' | b'=' | b'\\' | 0x7f) && byte < 0x80;
+    if text.bytes().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for character in stored_tag(text).chars() {
+        if matches!(character, ',' | '=' | ' ') {
+            out.push(b'\\');
+        }
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+/// What a tag's value or a field's name is in InfluxDB, where line protocol can't carry it as it is.
+pub fn stored_tag(text: &str) -> Cow<'_, str> {
+    let body = text.trim_end_matches('\\');
+    if body.len() == text.len() && !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut stored: String = body.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    stored.extend(std::iter::repeat_n('\u{ff3c}', text.len() - body.len()));
+    stored.into()
+}
+
+fn value_of(out: &mut Vec<u8>, value: &Value<'_>) {
+    match value {
+        Value::Integer(integer) => put(out, format_args!("{integer}")),
+        Value::Float(float) => serde_json::to_writer(out, float).expect("invariant: writing to memory can't fail"),
+        Value::Boolean(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
+        Value::Text(text) => {
+            out.push(b'"');
+            for byte in text.bytes() {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(b'\\');
+                }
+                out.push(byte);
+            }
+            out.push(b'"');
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("invariant: writing to memory can't fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(publisher: &str, host: Option<&str>, fields: &[(&str, Value<'static>)]) -> String {
+        let header = Header { host: host.map(|host| host.to_owned().into()), ..Header::default() };
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned().into(), value.clone())).collect();
+        let mut out = Vec::new();
+        reading(&mut out, publisher, &header, &Reading { fields, ..Reading::default() }, UtcNanos(7));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_type_of_field_has_its_form() {
+        let fields = [
+            ("i", Value::Integer(-3)),
+            ("f", Value::Float(21.0)),
+            ("big", Value::Float(1e300)),
+            ("b", Value::Boolean(true)),
+            ("t", Value::Text("say \"hi\" \\ there\nplease".into())),
+        ];
+        assert_eq!(
+            line("light-1", Some("web-1"), &fields),
+            "sensor,publisher=light-1,host=web-1 i=-3,f=21.0,big=1e+300,b=true,t=\"say \\\"hi\\\" \\\\ there\nplease\" 7\n"
+        );
+    }
+
+    #[test]
+    fn tags_and_names_are_escaped_and_what_cannot_be_is_replaced() {
+        let field = [("a b,c=d\\", Value::Integer(1)), ("time", Value::Integer(2))];
+        assert_eq!(
+            line("Küche, links\\\\", Some("a\tb\\c"), &field),
+            "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1,time_=2 7\n"
+        );
+        assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2 7\n");
+    }
+
+    #[test]
+    fn a_reading_without_fields_has_no_line_and_the_rows_own_time_is_a_field() {
+        assert_eq!(line("p", None, &[]), "");
+        let row = Reading {
+            row_time: Some(UtcNanos(5)),
+            fields: [("v".into(), Value::Integer(1))].into_iter().collect(),
+            ..Reading::default()
+        };
+        let mut out = Vec::new();
+        assert!(reading(&mut out, "p", &Header::default(), &row, UtcNanos(7)));
+        assert_eq!(String::from_utf8(out).unwrap(), "sensor,publisher=p v=1,row_time_ns=5i 7\n");
+    }
+
+    #[test]
+    fn a_status_is_a_heartbeat() {
+        let status = serde_json::json!({
+            "publisher": "light-1", "host": "web-1", "at": 9, "state": "dead", "cause": "process_gone", "since": 1,
+            "silence": {"secs": 51, "nanos": 500_000_000}, "threshold": {"secs": 50, "nanos": 0}, "pid": 42,
+            "counts": {"messages": 9, "readings": 8, "refused": 0, "missed": 7, "duplicates": 0, "late": 0,
+                       "retained": 0, "restarts": 0, "conflicts": 0},
+        });
+        let mut status: Status = serde_json::from_value(status).unwrap();
+        let mut out = Vec::new();
+        heartbeat(&mut out, &status);
+        (status.state, status.silence, status.pid, status.host) = (lastbeat_watchdog::State::Unseen, None, None, None);
+        heartbeat(&mut out, &status);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "heartbeat,publisher=light-1,host=web-1 alive=false,state=\"dead\",cause=\"process_gone\",silence_s=51.5,\
+             pid=42i,missed=7i 9\nheartbeat,publisher=light-1 state=\"unseen\",cause=\"process_gone\",missed=7i 9\n"
+        );
+    }
+}

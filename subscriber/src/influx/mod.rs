@@ -1,0 +1,33 @@
+//! InfluxDB as a follower of the log: 1.x, and 2.x or later by the interface they publish.
+//!
+//! ```text
+//!   Reader ─▶ encode ─▶ Shipment (≤ 10,000 lines) ─▶ gzip ─▶ POST     two at a time; the cursor follows in order
+//!                                                     ▲  │
+//!                                          split ◀────┘  ├─▶ taken
+//!                               (points refused)         └─▶ refused points ─▶ influx.refused.jsonl
+//! ```
+//!
+//! Points carry their identity (measurement, tags, time), so that what is sent twice is written once: after a crash, a
+//! lost answer or a wiped server the cursor may always go back.
+
+#[cfg(test)]
+mod answers;
+mod catch_up;
+mod config;
+mod conflict;
+mod cursor;
+mod deliver;
+mod follow;
+#[cfg(test)]
+pub mod influxd;
+mod line;
+mod refused;
+mod server;
+mod shipment;
+#[cfg(test)]
+mod tests;
+
+pub use config::InfluxConfig;
+pub use follow::Influx;
+pub use line::{ROW_TIME, stored_tag};
+pub use server::Server;

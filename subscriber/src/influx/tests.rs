@@ -1,0 +1,238 @@
+//! The follower against a real InfluxDB 1.x: down, killed, wiped, refusing, with and without authentication.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lastbeat_log::{Log, LogHandle, Position};
+use lastbeat_wire::{Encoding, UtcNanos, Value};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::influxd::Influxd;
+use super::{Influx, InfluxConfig};
+use crate::follower::conformance::{Row, Target, append, append_message, conforms, open_log, time_of};
+use crate::follower::{Following, start};
+
+struct Database {
+    server: Influxd,
+    state: tempfile::TempDir,
+}
+
+impl Target for Database {
+    type Follower = Influx;
+
+    fn follower(&self) -> Influx {
+        self.server.follower(self.state.path())
+    }
+
+    fn lose_cursor(&self) {
+        std::fs::remove_file(self.state.path().join("influx.cursor")).unwrap();
+    }
+
+    async fn rows(&self) -> Vec<Row> {
+        let rows = self.server.query("SELECT \"lux\", \"publisher\" FROM \"sensor\"").await;
+        let row = |row: &serde_json::Value| {
+            Some((row[2].as_str()?.to_owned(), row[0].as_i64().unwrap(), row[1].as_i64().unwrap()))
+        };
+        rows.iter().map(|found| row(found).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn influxdb_follows_as_every_follower_does() {
+    conforms(Database { server: Influxd::start(), state: tempfile::tempdir().unwrap() }).await;
+}
+
+fn follow(server: &Influxd, state: &Path, log: &LogHandle) -> Following {
+    start(server.follower(state), log.clone(), CancellationToken::new()).unwrap()
+}
+
+async fn finish(mut following: Following, log: Log) -> crate::follower::Lag {
+    let end = log.close(Duration::from_secs(10)).written;
+    following.ended().await.unwrap();
+    let lag = following.lag.borrow().clone();
+    assert_eq!(lag.cursor, end);
+    lag
+}
+
+#[tokio::test]
+async fn whatever_stands_in_names_and_texts_comes_back_as_it_went() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let text = "say \"hi\", a=b \\ there\\";
+    let multiline = "two\nlines, with \\\"both\\\"\n";
+    let publishers = ["Küche, links=rechts", "with space", "a\\,b", "plain", "tail\\", "Ω/🜁"];
+    for (at, publisher) in (1..).zip(publishers) {
+        let fields = [
+            ("a b,c=d", Value::Text(text.into())),
+            ("tail\\", Value::Text(multiline.into())),
+            ("ü\"q\"", Value::Float(1e300)),
+        ];
+        let message = lastbeat_wire::Message {
+            header: lastbeat_wire::Header { host: Some("my host, the \"best\"=\\".into()), ..Default::default() },
+            body: lastbeat_wire::Body::Reading(lastbeat_wire::Reading {
+                time: Some(UtcNanos(at)),
+                row_time: Some(UtcNanos(-5)),
+                fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            }),
+        };
+        let payload = lastbeat_wire::encode(&message, Encoding::Json);
+        append_message(&mut log, UtcNanos(1), format!("sensor/{publisher}").as_bytes(), &payload);
+    }
+    append_message(&mut log, UtcNanos(99), b"sensor/foreign", br#"{"time":1,"host":2,"publisher":3,"n":4}"#);
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!(lag.set_aside, 0);
+    let rows = server
+        .query("SELECT \"a b,c=d\", \"tail＼\", \"ü\\\"q\\\"\", \"row_time_ns\", \"host\", \"publisher\" FROM \"sensor\" WHERE time < 50")
+        .await;
+    let expected: Vec<_> = (1..)
+        .zip(publishers)
+        .map(|(at, publisher)| {
+            json!([at, text, multiline, 1e300, -5, "my host, the \"best\"=＼", publisher.replace("tail\\", "tail＼")])
+        })
+        .collect();
+    assert_eq!(rows, expected);
+    let rows = server
+        .query("SELECT \"time_\", \"host_\", \"publisher_\", \"n\", \"publisher\" FROM \"sensor\" WHERE time > 50")
+        .await;
+    assert_eq!(rows, [json!([99, 1, 2, 3, 4, "foreign"])]);
+}
+
+#[tokio::test]
+async fn refused_points_are_set_aside_with_the_reason_and_everything_else_goes_through() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    server.query("CREATE DATABASE \"lastbeat\" WITH DURATION 520w").await;
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    for number in 0..5_000 {
+        append(&mut log, number);
+        let (at, payload): (_, &[u8]) = match number {
+            // Another type than the field has, in a row and here and there; and older than the retention.
+            2_000..2_100 | 3_333 | 4_444 => (time_of(number), b"{\"lux\":\"dark\"}"),
+            1_000..1_050 => (UtcNanos(number), b"{\"lux\":5}"),
+            _ => (time_of(number), b"{\"celsius\":0.5}"),
+        };
+        append_message(&mut log, at, b"sensor/other", payload);
+    }
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!(server.count("sensor", "lux").await, 5_000);
+    assert_eq!(server.count("sensor", "celsius").await, 5_000 - 152);
+    assert_eq!(lag.set_aside, 152);
+
+    let text = std::fs::read_to_string(dir.path().join("influx.refused.jsonl")).unwrap();
+    let entries: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |words: &str| entries.iter().filter(|entry| entry["reason"].as_str().unwrap().contains(words)).count();
+    assert_eq!((entries.len(), with("field type conflict"), with("beyond retention policy")), (152, 102, 50));
+    assert!(entries.iter().all(|entry| entry["line"].as_str().unwrap().starts_with("sensor,publisher=other lux=")));
+}
+
+#[tokio::test]
+async fn whole_numbers_and_others_share_a_field_and_fit_one_of_integers_that_is_there() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_message(&mut log, time_of(0), b"sensor/light", br#"{"value":19,"note":", lux=5i"}"#);
+    append_message(&mut log, time_of(1), b"sensor/boiler", br#"{"value":73.96,"note":", lux=5i"}"#);
+    append_message(&mut log, time_of(2), b"sensor/door", br#"{"value":"open"}"#);
+    // Somebody else has written integers.
+    server.write(&format!("sensor,publisher=other theirs=1i {}", time_of(9).0)).await;
+    for (number, theirs) in [(3, "7"), (4, "7.5"), (5, "8")] {
+        append_message(&mut log, time_of(number), b"sensor/light", format!("{{\"theirs\":{theirs}}}").as_bytes());
+    }
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!(lag.set_aside, 2, "the text, and 7.5");
+    let numbers = async |field: &str| {
+        let rows = server.query(&format!("SELECT \"{field}\" FROM \"sensor\"")).await;
+        rows.iter().map(|row| row[1].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("value").await, [19.0, 73.96]);
+    assert_eq!(numbers("theirs").await, [7.0, 8.0, 1.0]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_comes_back_misses_nothing() {
+    let (mut server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut following = follow(&server, dir.path(), log.handle());
+    for number in 0..20_000 {
+        append(&mut log, number);
+    }
+    log.commit();
+    following.lag.wait_for(|lag| lag.records > 0).await.unwrap();
+    server.kill();
+    for number in 20_000..25_000 {
+        append(&mut log, number);
+    }
+    log.commit();
+    let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
+    let error = lag.trouble.unwrap().error;
+    assert!(error.contains(&server.url()) && error.contains("refused"), "{error}");
+    server.restart();
+    let lag = finish(following, log).await;
+    assert_eq!((lag.trouble, lag.records), (None, 25_000));
+    assert_eq!(server.count("sensor", "lux").await, 25_000);
+}
+
+#[tokio::test]
+async fn a_wiped_server_gets_again_what_the_log_still_holds() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut following = follow(&server, dir.path(), log.handle());
+    for number in 0..3_000 {
+        append(&mut log, number);
+    }
+    log.commit();
+    following.lag.wait_for(|lag| lag.records == 3_000).await.unwrap();
+    server.query("DROP DATABASE \"lastbeat\"").await;
+    for number in 3_000..4_000 {
+        append(&mut log, number);
+    }
+    finish(following, log).await;
+    assert_eq!(server.count("sensor", "lux").await, 4_000);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
+    let (server, dir) = (Influxd::start_with(true), tempfile::tempdir().unwrap());
+    server.query("CREATE USER \"me\" WITH PASSWORD 'right' WITH ALL PRIVILEGES").await;
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append(&mut log, 1);
+    log.commit();
+    let follower = |password: &str| {
+        let url = server.url().replace("http://", "http://me@");
+        Influx::open(InfluxConfig::parse(&url, |_| Some(password.to_owned())).unwrap(), dir.path()).unwrap()
+    };
+    let stop = CancellationToken::new();
+    let mut following = start(follower("wrong"), log.handle().clone(), stop.clone()).unwrap();
+    let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
+    let error = lag.trouble.unwrap().error;
+    assert!(error.contains("401 Unauthorized: authorization failed") && !error.contains("wrong"), "{error}");
+    assert_eq!(lag.cursor, Position::START);
+    stop.cancel();
+    following.ended().await.unwrap();
+
+    finish(start(follower("right"), log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
+    let rows = server.query_as("&u=me&p=right", "SELECT \"lux\" FROM \"sensor\"").await;
+    assert_eq!(rows.len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "a measurement: cargo test --release -p lastbeat-subscriber influx::tests::measure -- --ignored --nocapture"]
+async fn measure_messages_a_second_into_influxdb() {
+    const MESSAGES: i64 = 1_000_000;
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
+    for number in 0..MESSAGES {
+        append(&mut log, number);
+        if number % 100_000 == 0 {
+            log.commit();
+            log.handle().when_written(Position(log.end().0 - 1)).await.ok();
+        }
+    }
+    log.commit();
+    let begin = lastbeat_host::Clock.now().monotonic;
+    finish(follow(&server, dir.path(), log.handle()), log).await;
+    let seconds = lastbeat_host::Clock.now().monotonic.since(begin).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let rate = MESSAGES as f64 / seconds;
+    println!("{MESSAGES} messages into InfluxDB in {seconds:.2} s: {rate:.0} a second");
+    assert_eq!(server.count("sensor", "lux").await, MESSAGES);
+}

@@ -1,0 +1,162 @@
+//! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use lastbeat_log::{LogHandle, Position};
+use lastbeat_watchdog::{Heard, Snapshot, Watchdog};
+use lastbeat_wire::{Header, Now, Topic, UtcNanos, decode};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Message, Record};
+
+/// The newest form of the file.
+const VERSION: u32 = 1;
+/// How much of the log is read at once.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The file that holds the newest snapshot.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    path: PathBuf,
+    /// How far in the log the file reaches.
+    position: Arc<AtomicU64>,
+}
+
+/// A snapshot, and how far in the log it reaches.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    version: u32,
+    /// Records before this are in the snapshot.
+    position: u64,
+    snapshot: Snapshot,
+}
+
+impl Memory {
+    /// The file in the log's directory.
+    pub fn in_dir(dir: &Path) -> Self {
+        Self { path: dir.join("watchdog.snapshot"), position: Arc::default() }
+    }
+
+    /// How far in the log the file reaches, as last read or written: the log is needed from there on.
+    pub fn position(&self) -> Position {
+        Position(self.position.load(Ordering::Acquire))
+    }
+
+    /// Reads the file, if there is one. One that can't be read is set aside: the watchdog then begins anew.
+    pub fn load(&self) -> anyhow::Result<Option<Kept>> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
+        };
+        match rmp_serde::from_slice::<Kept>(&bytes) {
+            Ok(kept) if kept.version == VERSION => {
+                self.position.store(kept.position, Ordering::Release);
+                Ok(Some(kept))
+            }
+            Ok(kept) => self.set_aside(&format!("version {}, only {VERSION} is known", kept.version)),
+            Err(error) => self.set_aside(&error.to_string()),
+        }
+    }
+
+    fn set_aside(&self, reason: &str) -> anyhow::Result<Option<Kept>> {
+        let aside = self.path.with_extension("snapshot.damaged");
+        fs::rename(&self.path, &aside).with_context(|| self.path.display().to_string())?;
+        tracing::warn!("{} can't be read ({reason}), set aside as {}", self.path.display(), aside.display());
+        Ok(None)
+    }
+
+    /// Writes the file: all of it or nothing.
+    pub fn save(&self, position: Position, snapshot: Snapshot) -> io::Result<()> {
+        let kept = Kept { version: VERSION, position: position.0, snapshot };
+        let bytes = rmp_serde::to_vec_named(&kept).map_err(io::Error::other)?;
+        let fresh = self.path.with_extension("snapshot.new");
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        fs::rename(&fresh, &self.path)?;
+        self.position.store(position.0, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Gives the watchdog back what it knew: the snapshot, and what the log holds after it. Returns until when it watched, if
+/// it ever did.
+pub fn bring_back(
+    watchdog: &mut Watchdog,
+    now: Now,
+    kept: Option<Kept>,
+    log: &LogHandle,
+) -> anyhow::Result<Option<UtcNanos>> {
+    let (from, mut watched_until) = match kept {
+        Some(kept) => {
+            let from = Position(kept.position);
+            let at = kept.snapshot.at;
+            watchdog.restore(now, kept.snapshot);
+            (from, Some(at))
+        }
+        None => (Position::START, None),
+    };
+    if from > log.progress().borrow().written {
+        return Ok(watched_until);
+    }
+    let mut reader = log.reader(from).context("the log")?;
+    loop {
+        let batch = reader.next_batch(BATCH_BYTES).context("the log")?;
+        for damage in &batch.damage {
+            tracing::warn!("the log is damaged: {damage}");
+        }
+        if batch.is_empty() {
+            return Ok(watched_until);
+        }
+        for record in batch.iter() {
+            match Record::decode(record.kind, record.body) {
+                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, &record)),
+                Err(error) => tracing::warn!("the log at {}: {error}", record.position),
+            }
+        }
+    }
+}
+
+/// Tells the watchdog a record of the time before; the record's own time.
+fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
+    match record {
+        Record::Message(message) => {
+            replay_message(watchdog, now, message);
+            Some(message.received_at)
+        }
+        Record::Refused { message, .. } => Some(message.received_at),
+        Record::Status(status) => Some(status.at),
+        Record::Flip(flip) => {
+            watchdog.replay(now, flip);
+            Some(flip.noticed_at)
+        }
+        Record::Unwatched(span) => Some(span.to),
+        Record::Notice(_) => None,
+    }
+}
+
+fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
+    let Ok(topic) = Topic::parse(message.topic) else { return };
+    let decoded = decode(topic.kind, message.payload);
+    let nothing = Header::default();
+    // A monotonic clock is the same over a restart of the program; where the host was restarted too, nothing that is
+    // due by it is judged before it was watched anew.
+    let monotonic = now.monotonic.minus(now.utc.since(message.received_at));
+    watchdog.heard(
+        Now { monotonic, utc: message.received_at },
+        &Heard {
+            publisher: topic.publisher,
+            kind: topic.kind,
+            link: None,
+            retained: message.retained,
+            readable: decoded.is_ok(),
+            header: decoded.as_ref().map_or(&nothing, |message| &message.header),
+        },
+    );
+}

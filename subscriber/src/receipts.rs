@@ -1,0 +1,43 @@
+//! [`Receipts`]: tells transports that their messages are safe, in order, once the log says so.
+
+use lastbeat_log::{LogHandle, Position, SyncPolicy};
+use lastbeat_transport::Receipt;
+use tokio::sync::mpsc;
+
+/// Hands receipts to the task that waits for the log.
+#[derive(Debug)]
+pub struct Receipts(mpsc::UnboundedSender<(Position, Receipt)>);
+
+impl Receipts {
+    /// Starts the task. With [`SyncPolicy::Always`] a message is safe when it is on the disk, else when it is in the
+    /// kernel, where it survives the death of this process.
+    ///
+    /// The channel needs no bound: a transport that waits for a receipt sends nothing more meanwhile.
+    pub fn start(log: LogHandle, sync: SyncPolicy) -> Self {
+        let (sender, mut waiting) = mpsc::unbounded_channel::<(Position, Receipt)>();
+        tokio::spawn(async move {
+            while let Some((position, receipt)) = waiting.recv().await {
+                let Some(last) = position.0.checked_sub(1).map(Position) else {
+                    receipt.give();
+                    continue;
+                };
+                let safe = match sync {
+                    SyncPolicy::Always => log.when_synced(last).await,
+                    SyncPolicy::Interval(_) => log.when_written(last).await,
+                };
+                // A closed log gives no receipts: the broker delivers again.
+                if safe.is_err() {
+                    return;
+                }
+                receipt.give();
+            }
+        });
+        Self(sender)
+    }
+
+    /// Gives the receipt when all records before `end` are safe.
+    pub fn owe(&self, end: Position, receipt: Receipt) {
+        // The task has ended with the log: the receipt is dropped, which says as much.
+        let _ = self.0.send((end, receipt));
+    }
+}

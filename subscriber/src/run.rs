@@ -1,0 +1,226 @@
+//! Puts the service together, starts all that runs beside the loop, and takes it down in order.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lastbeat_host::{Clock, Own};
+use lastbeat_log::{Log, LogHandle, LogOptions, Position};
+use lastbeat_transport::{Incoming, LinkIndex, SubscribeOptions, Subscription, subscribe};
+use lastbeat_watchdog::{HostView, WatchRules, Watchdog};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::announce::Announcer;
+use crate::cli::WatchArgs;
+use crate::config::Settings;
+use crate::follower::{self, Follower, Following, Lag};
+use crate::influx::Influx;
+use crate::intake::Intake;
+use crate::logging::{self, Tail};
+use crate::memory::{Memory, bring_back};
+use crate::overview::Overview;
+use crate::service::{Service, Wiring};
+use crate::store::Store;
+use crate::table::Table;
+
+/// Batches that wait for the loop. 64 of at most 512 messages are some milliseconds of work; a full channel makes the
+/// transports wait, which is the backpressure.
+const INCOMING: usize = 64;
+/// Most bytes that wait for the disk before messages are turned away.
+const PENDING_BYTES: u64 = 64 << 20;
+/// How long the followers may take at the end to catch up with what was taken in. What they don't manage they do after
+/// the next start.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Watches until it is told to stop.
+pub fn run(settings: Settings, args: &WatchArgs) -> anyhow::Result<()> {
+    let table = io::stdout().is_terminal() && !args.json && !args.plain;
+    let tail = table.then(Tail::default);
+    // Where stderr goes elsewhere the log goes with it.
+    logging::begin(tail.clone().filter(|_| io::stderr().is_terminal()));
+    let announcer = match (args.json, table) {
+        (true, _) => Announcer::Json,
+        (false, true) => Announcer::Quiet,
+        (false, false) => Announcer::Text,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .context("start a runtime")?;
+    runtime.block_on(watch_until_stopped(settings, announcer, tail))
+}
+
+async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Option<Tail>) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let log_dir = settings.log_dir();
+    let memory = Memory::in_dir(&log_dir);
+    let store = Store::open(&settings.store)?;
+    std::fs::create_dir_all(&log_dir).with_context(|| log_dir.display().to_string())?;
+    let kept = memory.load()?;
+    let influx = settings.influx.clone().map(|config| Influx::open(config, &log_dir)).transpose()?;
+    let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
+    let not_before = cursors.into_iter().flatten().fold(memory.position(), Position::max);
+    let log = open_log(&log_dir, &settings, not_before)?;
+    let log_handle = log.handle().clone();
+
+    let own = Own::read().context("find out about this process")?;
+    let now = Clock.now();
+    let mut watchdog = Watchdog::new(rules(&settings, &own), now);
+    let watched_until = bring_back(&mut watchdog, now, kept, &log_handle)?;
+    watchdog.begin(now, watched_until);
+
+    let followers_stop = CancellationToken::new();
+    let mut following = vec![follower::start(store, log_handle.clone(), followers_stop.clone())?];
+    if let Some(influx) = influx {
+        following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
+    }
+
+    let (sender, incoming) = mpsc::channel(INCOMING);
+    let (overview_sender, overview) = watch::channel(Overview::default());
+    let service = Service::new(
+        Wiring {
+            intake: Intake::new(watchdog, log, PENDING_BYTES),
+            incoming,
+            links: settings.from.iter().map(ToString::to_string).collect(),
+            memory: memory.clone(),
+            sync: settings.sync,
+            report_every: settings.threshold / 5,
+            announcer,
+            overview: tail.is_some().then_some(overview_sender),
+        },
+        now,
+    );
+    let subscriptions = open_links(&settings, &own, &sender)?;
+    drop(sender);
+    let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
+    let freeing =
+        tokio::spawn(free_disk(log_handle, memory.clone(), lags.iter().map(|(_, lag)| lag.clone()).collect()));
+    let table = tail.map(|tail| Table::start(overview, lags, tail));
+
+    let intake = service.run(stop).await;
+
+    freeing.abort();
+    // Their threads may be waiting for room in the channel that nobody empties any more; dropping them ends that.
+    tokio::task::spawn_blocking(move || drop(subscriptions)).await.context("close the links")?;
+    let kept = close_log(intake, memory).await;
+    drain(following, &followers_stop).await;
+    if let Some(table) = table {
+        table.stop().await;
+    }
+    kept
+}
+
+fn rules(settings: &Settings, own: &Own) -> WatchRules {
+    let host = lastbeat_host::booted_at().map(|booted_at| HostView { process: own.process, booted_at });
+    WatchRules {
+        threshold: settings.threshold,
+        links: settings.from.iter().map(ToString::to_string).collect(),
+        host,
+        max_publishers: settings.max_publishers,
+        publishers: settings.publishers.clone(),
+        ..WatchRules::default()
+    }
+}
+
+fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Result<Log> {
+    // Twice as much as messages may take: flips and reports find room even when messages are turned away.
+    let options =
+        LogOptions { sync: settings.sync, not_before, pending_bytes: 2 * PENDING_BYTES, ..LogOptions::default() };
+    let (log, recovery) = Log::open(dir, options)?;
+    for damage in &recovery.damage {
+        tracing::warn!("the log was damaged: {damage}");
+    }
+    Ok(log)
+}
+
+fn open_links(settings: &Settings, own: &Own, sender: &mpsc::Sender<Incoming>) -> anyhow::Result<Vec<Subscription>> {
+    let links = (0u16..).map(LinkIndex).zip(&settings.from);
+    let open = |(link, endpoint)| {
+        let options = SubscribeOptions {
+            client: settings.name.clone().unwrap_or_else(|| own.host_name.clone()),
+            keepalive: settings.keepalive(),
+            ..SubscribeOptions::default()
+        };
+        Ok(subscribe(endpoint, options, link, sender.clone())?)
+    };
+    links.map(open).collect()
+}
+
+/// Lets go of what every follower has taken and the snapshot holds, whenever one of them comes on.
+async fn free_disk(log: LogHandle, memory: Memory, mut lags: Vec<watch::Receiver<Lag>>) {
+    loop {
+        let cursors = lags.iter().map(|lag| lag.borrow().cursor);
+        if let Some(least) = cursors.chain([memory.position()]).min() {
+            log.remove_before(least);
+        }
+        let changes = lags.iter_mut().map(|lag| Box::pin(lag.changed()));
+        if futures_util::future::select_all(changes).await.0.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes all that was taken in, and the snapshot.
+async fn close_log(intake: Intake, memory: Memory) -> anyhow::Result<()> {
+    let snapshot = intake.watchdog().snapshot(Clock.now());
+    let not_kept = intake.totals().not_kept;
+    let end = intake.log().end();
+    let closing = move || -> anyhow::Result<()> {
+        let progress = intake.into_log().close(DRAIN);
+        if progress.synced < end {
+            bail!("the disk did not take the last {} of the log within {DRAIN:?}", end.0 - progress.synced.0);
+        }
+        memory.save(end, snapshot).context("write the snapshot")
+    };
+    tokio::task::spawn_blocking(closing).await.context("close the log")??;
+    if not_kept > 0 {
+        tracing::error!("{not_kept} messages could not be kept");
+    }
+    Ok(())
+}
+
+/// Lets the followers take what is left, within a limit; what they don't manage they do after the next start.
+async fn drain(following: Vec<Following>, stop: &CancellationToken) {
+    let deadline = Clock.instant(Clock.now().monotonic.plus(DRAIN)).into();
+    for mut one in following {
+        let ended = tokio::select! {
+            ended = one.ended() => ended,
+            () = tokio::time::sleep_until(deadline) => {
+                let behind = one.lag.borrow().behind_bytes;
+                tracing::warn!("{} goes on after the next start; {behind} bytes of the log are left for it", one.name);
+                stop.cancel();
+                one.ended().await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::error!("{error:#}");
+        }
+        one.join();
+    }
+}
+
+/// The first SIGINT or SIGTERM stops in order, a second one at once.
+fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.is_cancelled() {
+                eprintln!("lastbeat-subscriber: stopped at once");
+                std::process::exit(1);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

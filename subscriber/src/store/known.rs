@@ -1,0 +1,75 @@
+//! [`Known`]: which publishers and fields are in the store already, so that a reading asks SQLite for neither.
+
+use std::collections::HashMap;
+
+use lastbeat_wire::{Fields, Value};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// A publisher's row and the fields it is known to have.
+#[derive(Debug, Default)]
+struct Publisher {
+    id: i64,
+    host: Option<String>,
+    /// In the order they first came, which is mostly the order they come in again.
+    fields: Vec<(String, &'static str)>,
+}
+
+/// What is in the tables `publishers` and `fields`. To be forgotten when a transaction is rolled back.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<String, Publisher>);
+
+impl Known {
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// The row of a publisher, made if it is new, with its host if that is told anew.
+    pub(super) fn publisher(&mut self, db: &Connection, name: &str, host: Option<&str>) -> rusqlite::Result<i64> {
+        if !self.0.contains_key(name) {
+            let publisher = load(db, name)?;
+            self.0.insert(name.to_owned(), publisher);
+        }
+        let publisher = self.0.get_mut(name).expect("invariant: inserted above");
+        if host.is_some() && publisher.host.as_deref() != host {
+            db.prepare_cached("UPDATE publishers SET host = ?2 WHERE id = ?1")?.execute(params![publisher.id, host])?;
+            publisher.host = host.map(str::to_owned);
+        }
+        Ok(publisher.id)
+    }
+
+    /// Notes the fields of a reading that its publisher has not had before.
+    pub(super) fn fields(&mut self, db: &Connection, publisher: &str, fields: &Fields<'_>) -> rusqlite::Result<()> {
+        let Some(publisher) = self.0.get_mut(publisher) else { return Ok(()) };
+        for (at, (name, value)) in fields.iter().enumerate() {
+            let is = |(known, kind): &(String, &str)| known == name && *kind == type_of(value);
+            if publisher.fields.get(at).is_some_and(is) || publisher.fields.iter().any(is) {
+                continue;
+            }
+            db.prepare_cached("INSERT OR IGNORE INTO fields (publisher, name, type) VALUES (?1, ?2, ?3)")?
+                .execute(params![publisher.id, name, type_of(value)])?;
+            publisher.fields.push((name.to_owned(), type_of(value)));
+        }
+        Ok(())
+    }
+}
+
+fn load(db: &Connection, name: &str) -> rusqlite::Result<Publisher> {
+    let found = db
+        .prepare_cached("SELECT id, host FROM publishers WHERE name = ?1")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, host)) = found else {
+        db.prepare_cached("INSERT INTO publishers (name) VALUES (?1)")?.execute([name])?;
+        return Ok(Publisher { id: db.last_insert_rowid(), ..Publisher::default() });
+    };
+    Ok(Publisher { id, host, fields: Vec::new() })
+}
+
+fn type_of(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Integer(_) => "integer",
+        Value::Float(_) => "float",
+        Value::Boolean(_) => "boolean",
+        Value::Text(_) => "text",
+    }
+}

@@ -1,0 +1,11 @@
+//! The embedded store: an SQLite file that follows the log, and serves the history and the export.
+
+mod file;
+mod follow;
+mod known;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use file::open_read_only;
+pub use follow::Store;

@@ -1,0 +1,158 @@
+//! [`Rows`]: records of the log to rows of the store.
+
+use lastbeat_log::Position;
+use lastbeat_watchdog::{Flip, Notice, Status, Unwatched};
+use lastbeat_wire::{Body, Topic, UtcNanos};
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::known::Known;
+use crate::record::{Message, Record};
+
+/// The statements of one transaction.
+pub(super) struct Rows<'a> {
+    db: &'a Connection,
+    known: &'a mut Known,
+    reading: CachedStatement<'a>,
+    heartbeat: CachedStatement<'a>,
+    /// A reading's fields as JSON.
+    json: Vec<u8>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(db: &'a Connection, known: &'a mut Known) -> rusqlite::Result<Self> {
+        let reading = db.prepare_cached("INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        let heartbeat = db.prepare_cached(
+            "INSERT OR REPLACE INTO heartbeats VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        Ok(Self { db, known, reading, heartbeat, json: Vec::new() })
+    }
+
+    /// Writes the row of a record, if it is one that has a row.
+    pub(super) fn add(&mut self, position: Position, kind: u8, body: &[u8]) -> rusqlite::Result<()> {
+        let position = position.0.cast_signed();
+        match Record::decode(kind, body) {
+            Ok(Record::Message(message)) => self.message(position, &message),
+            Ok(Record::Refused { message, reason }) => self.refused(position, &message, &reason),
+            Ok(Record::Status(status)) => self.status(position, &status),
+            Ok(Record::Flip(flip)) => self.flip(position, &flip),
+            Ok(Record::Unwatched(span)) => self.unwatched(position, &span),
+            Ok(Record::Notice(notice)) => self.notice(position, &notice),
+            Err(error) => self
+                .db
+                .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, NULL, NULL, ?2, ?3)")?
+                .execute(params![position, error.to_string(), body])
+                .map(drop),
+        }
+    }
+
+    fn message(&mut self, position: i64, message: &Message<'_>) -> rusqlite::Result<()> {
+        let topic = match Topic::parse(message.topic) {
+            Ok(topic) => topic,
+            Err(error) => return self.refused(position, message, &error.to_string()),
+        };
+        let decoded = match lastbeat_wire::decode(topic.kind, message.payload) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.refused(position, message, &error.to_string()),
+        };
+        let host = decoded.header.host.as_deref();
+        let publisher = self.known.publisher(self.db, topic.publisher, host)?;
+        let Body::Reading(reading) = &decoded.body else { return Ok(()) };
+        if message.retained && reading.time.or(decoded.header.sent_at).is_none() {
+            return Ok(());
+        }
+        self.known.fields(self.db, topic.publisher, &reading.fields)?;
+        self.json.clear();
+        serde_json::to_writer(&mut self.json, &reading.fields).expect("invariant: fields have string keys");
+        let fields = std::str::from_utf8(&self.json).expect("invariant: JSON is UTF-8");
+        let row = params![
+            position,
+            publisher,
+            reading.point_time(&decoded.header, message.received_at).0,
+            message.received_at.0,
+            reading.row_time.map(|time| time.0),
+            decoded.header.sequence.map(u64::cast_signed),
+            message.late,
+            fields,
+        ];
+        self.reading.execute(row).map(drop)
+    }
+
+    fn refused(&self, position: i64, message: &Message<'_>, reason: &str) -> rusqlite::Result<()> {
+        let topic = String::from_utf8_lossy(message.topic);
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![position, message.received_at.0, topic, reason, message.payload])
+            .map(drop)
+    }
+
+    fn status(&mut self, position: i64, status: &Status) -> rusqlite::Result<()> {
+        let publisher = self.known.publisher(self.db, status.publisher.as_str(), status.host.as_deref())?;
+        let row = params![
+            position,
+            publisher,
+            status.at.0,
+            status.state.word(),
+            status.cause.word(),
+            status.state.alive(),
+            status.since.0,
+            status.silence.map(|silence| silence.as_secs_f64()),
+            status.threshold.as_secs_f64(),
+            nanos(status.last_heard),
+            status.pid,
+            status.counts.missed.cast_signed(),
+            json(&status.counts),
+        ];
+        self.heartbeat.execute(row).map(drop)
+    }
+
+    fn flip(&mut self, position: i64, flip: &Flip) -> rusqlite::Result<()> {
+        let publisher = self.known.publisher(self.db, flip.publisher.as_str(), flip.host.as_deref())?;
+        let row = params![
+            position,
+            publisher,
+            flip.at.0,
+            flip.noticed_at.0,
+            flip.from.word(),
+            flip.to.word(),
+            flip.cause.word(),
+            flip.silence.map(|silence| silence.as_secs_f64()),
+            nanos(flip.last_heard),
+            flip.process.as_ref().map(json),
+            json(&flip.evidence),
+        ];
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO flips VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
+            .execute(row)
+            .map(drop)
+    }
+
+    fn unwatched(&self, position: i64, span: &Unwatched) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO unwatched VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![position, span.link, span.from.0, span.to.0, span.reason])
+            .map(drop)
+    }
+
+    fn notice(&mut self, position: i64, notice: &Notice) -> rusqlite::Result<()> {
+        let (publisher, at) = match notice {
+            Notice::Restarted { publisher, at, .. }
+            | Notice::Conflict { publisher, at, .. }
+            | Notice::Contradiction { publisher, at, .. } => (publisher, at),
+        };
+        let publisher = self.known.publisher(self.db, publisher.as_str(), None)?;
+        let details = serde_json::to_value(notice).expect("invariant: notices have string keys");
+        let word = details["notice"].as_str().unwrap_or_default().to_owned();
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![position, publisher, at.0, word, details.to_string()])
+            .map(drop)
+    }
+}
+
+fn nanos(time: Option<UtcNanos>) -> Option<i64> {
+    time.map(|time| time.0)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("invariant: what is stored as JSON has string keys")
+}

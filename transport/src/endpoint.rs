@@ -1,0 +1,284 @@
+//! [`Endpoint`]: where a link goes and by which transport, read from a URL. Opens nothing.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use url::Url;
+
+use crate::TransportError;
+
+/// Where a link goes, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `zmq+tcp://host:port[?bind]` or `zmq+ipc:///path[?bind]`.
+    Zmq(ZmqEndpoint),
+    /// `mqtt://[user[:password]@]host[:1883]` or `mqtts://…[:8883][?ca=file]`.
+    Mqtt(MqttEndpoint),
+    /// `memory://name`: within this process, for tests.
+    Memory(String),
+}
+
+/// A ZeroMQ address and which side opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZmqEndpoint {
+    /// As libzmq writes it: `tcp://127.0.0.1:5555`, `tcp://[::1]:5555`, `ipc:///run/lastbeat.sock`.
+    pub address: String,
+    /// Connect to it, or bind it.
+    pub way: Way,
+}
+
+/// Which side of a ZeroMQ link this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Go there.
+    Connect,
+    /// Wait there, for the direct way without a broker.
+    Bind,
+}
+
+/// An MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttEndpoint {
+    /// Name or address; an IPv6 address in brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Who we are to the broker.
+    pub user: Option<String>,
+    /// The password, where the URL holds one; else `LASTBEAT_MQTT_PASSWORD` is read when the link is opened.
+    pub password: Option<Password>,
+    /// Whether and how the link is encrypted.
+    pub security: Security,
+}
+
+/// Whether and how an MQTT link is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Security {
+    /// In the clear.
+    Plain,
+    /// TLS.
+    Tls {
+        /// PEM file with the authorities to trust; `None` trusts the system's.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// A password that doesn't print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// Wraps a password.
+    pub fn new(password: String) -> Self {
+        Self(password)
+    }
+
+    /// The password in the clear.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = TransportError;
+
+    fn from_str(text: &str) -> Result<Self, TransportError> {
+        let refuse = |reason: String| TransportError::Url { url: without_password(text), reason };
+        let url = Url::parse(text).map_err(|error| refuse(format!("is no URL: {error}")))?;
+        match url.scheme() {
+            "zmq+tcp" => zmq_tcp(&url),
+            "zmq+ipc" => zmq_ipc(&url),
+            "mqtt" => mqtt(&url, 1883, Security::Plain),
+            "mqtts" => mqtt(&url, 8883, Security::Tls { ca: None }),
+            "memory" => memory(&url),
+            other => Err(format!("no transport is called {other:?}; there are zmq+tcp, zmq+ipc, mqtt, mqtts, memory")),
+        }
+        .map_err(refuse)
+    }
+}
+
+/// Also for what turned out to be no URL.
+fn without_password(text: &str) -> String {
+    let Some(at) = text.rfind('@') else { return text.to_owned() };
+    let user = text.find("://").map_or(0, |scheme| scheme + 3);
+    match text.get(user..at).and_then(|user| user.find(':')) {
+        Some(colon) => format!("{}:***{}", &text[..user + colon], &text[at..]),
+        None => text.to_owned(),
+    }
+}
+
+fn zmq_tcp(url: &Url) -> Result<Endpoint, String> {
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    let port = url.port().ok_or("names no port: zmq+tcp://host:port")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("ZeroMQ has no users".to_owned());
+    }
+    no_path(url)?;
+    let way = way(url)?;
+    if way == Way::Connect && (host == "*" || port == 0) {
+        return Err("\"*\" and port 0 are for ?bind only".to_owned());
+    }
+    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("tcp://{host}:{port}"), way }))
+}
+
+fn zmq_ipc(url: &Url) -> Result<Endpoint, String> {
+    let path = percent_decode(url.path())?;
+    if url.has_host() && url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
+        return Err("names no file: zmq+ipc:///path/to.sock".to_owned());
+    }
+    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("ipc://{path}"), way: way(url)? }))
+}
+
+fn way(url: &Url) -> Result<Way, String> {
+    match url.query() {
+        None => Ok(Way::Connect),
+        Some("bind") => Ok(Way::Bind),
+        Some(other) => Err(format!("no option is called {other:?}; there is bind")),
+    }
+}
+
+fn mqtt(url: &Url, default_port: u16, mut security: Security) -> Result<Endpoint, String> {
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?.to_owned();
+    no_path(url)?;
+    for (name, value) in url.query_pairs() {
+        match (&*name, &mut security) {
+            ("ca", Security::Tls { ca }) if !value.is_empty() => *ca = Some(PathBuf::from(&*value)),
+            ("ca", Security::Tls { .. }) => return Err("option ca names no file".to_owned()),
+            ("ca", Security::Plain) => return Err("option ca is for mqtts".to_owned()),
+            (other, _) => return Err(format!("no option is called {other:?}; there is ca, for mqtts")),
+        }
+    }
+    let user = Some(percent_decode(url.username())?).filter(|user| !user.is_empty());
+    let password = url.password().map(percent_decode).transpose()?.map(Password);
+    if user.is_none() && password.is_some() {
+        return Err("has a password without a user".to_owned());
+    }
+    Ok(Endpoint::Mqtt(MqttEndpoint { host, port: url.port().unwrap_or(default_port), user, password, security }))
+}
+
+fn memory(url: &Url) -> Result<Endpoint, String> {
+    let name = url.host_str().filter(|name| !name.is_empty()).ok_or("has no name: memory://name")?;
+    no_path(url)?;
+    match url.query() {
+        None => Ok(Endpoint::Memory(name.to_owned())),
+        Some(other) => Err(format!("no option is called {other:?}; there is none")),
+    }
+}
+
+fn no_path(url: &Url) -> Result<(), String> {
+    match url.path() {
+        "" | "/" => Ok(()),
+        path => Err(format!("has a path {path:?} that means nothing here")),
+    }
+}
+
+fn percent_decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next(), rest.next()].map(|digit| digit.and_then(|digit| char::from(digit).to_digit(16)));
+        let [Some(high), Some(low)] = digits else { return Err("has a % without two hexadecimal digits".to_owned()) };
+        bytes.push(u8::try_from(high * 16 + low).expect("invariant: two hexadecimal digits make a byte"));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 once decoded: {error}"))
+}
+
+/// The URL without its password.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zmq(ZmqEndpoint { address, way }) => {
+                write!(f, "zmq+{address}{}", if *way == Way::Bind { "?bind" } else { "" })
+            }
+            Self::Mqtt(mqtt) => mqtt.fmt(f),
+            Self::Memory(name) => write!(f, "memory://{name}"),
+        }
+    }
+}
+
+/// The URL without its password.
+impl fmt::Display for MqttEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.security == Security::Plain { "mqtt://" } else { "mqtts://" })?;
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        write!(f, "{}:{}", self.host, self.port)?;
+        match &self.security {
+            Security::Tls { ca: Some(ca) } => write!(f, "?ca={}", ca.display()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_it_read() {
+        for url in [
+            "zmq+tcp://127.0.0.1:5555",
+            "zmq+tcp://[::1]:5555",
+            "zmq+tcp://broker.example:5555",
+            "zmq+tcp://*:5555?bind",
+            "zmq+tcp://127.0.0.1:0?bind",
+            "zmq+ipc:///run/last beat.sock?bind",
+            "mqtt://127.0.0.1:1883",
+            "mqtt://kim@[::1]:2883",
+            "mqtts://kim@broker.example:8883?ca=/etc/ca.pem",
+            "memory://hub",
+        ] {
+            assert_eq!(url.parse::<Endpoint>().unwrap().to_string(), url);
+        }
+    }
+
+    #[test]
+    fn fills_in_the_ports_that_mqtt_has() {
+        assert_eq!("mqtt://host".parse::<Endpoint>().unwrap().to_string(), "mqtt://host:1883");
+        assert_eq!("mqtts://host".parse::<Endpoint>().unwrap().to_string(), "mqtts://host:8883");
+    }
+
+    #[test]
+    fn never_shows_a_password() {
+        let endpoint: Endpoint = "mqtt://k%40m:s%3Acret@host".parse().unwrap();
+        assert!(!endpoint.to_string().contains("cret") && !format!("{endpoint:?}").contains("cret"));
+        let Endpoint::Mqtt(mqtt) = endpoint else { panic!("not MQTT") };
+        assert_eq!((mqtt.user.as_deref(), mqtt.password.unwrap().reveal()), (Some("k@m"), "s:cret"));
+        for wrong in ["mqtt://kim:secret@", "mqt://kim:secret@host", "mqtt://kim:secret@host:99999", "mqtt://:secret@h"]
+        {
+            let error = wrong.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (url, reason) in [
+            ("127.0.0.1:5555", "is no URL"),
+            ("http://host", "there are zmq+tcp"),
+            ("zmq+tcp://127.0.0.1", "names no port"),
+            ("zmq+tcp://*:5555", "?bind only"),
+            ("zmq+tcp://h:1?bound", "there is bind"),
+            ("zmq+tcp://h:1/x", "path"),
+            ("zmq+tcp://u@h:1", "no users"),
+            ("zmq+ipc://host", "names no file"),
+            ("mqtt://h?ca=x", "for mqtts"),
+            ("mqtts://h?ca=", "names no file"),
+            ("mqtt://h/topic", "path"),
+            ("memory://", "no name"),
+        ] {
+            let error = url.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.starts_with(url) && error.contains(reason), "{error}");
+        }
+    }
+}

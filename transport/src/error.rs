@@ -1,0 +1,61 @@
+//! [`TransportError`]: what goes wrong with a transport and is not mended by trying again.
+
+/// What goes wrong with a transport.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// A URL that names no transport, or names one wrongly.
+    #[error("{url}: {reason}")]
+    Url {
+        /// The URL, without its password.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A message that no subscriber would take.
+    #[error("message on {topic:?} has {bytes} bytes, more than {limit}")]
+    TooLarge {
+        /// Its topic.
+        topic: String,
+        /// Bytes in its payload.
+        bytes: usize,
+        /// Most bytes there may be.
+        limit: usize,
+    },
+    /// ZeroMQ refuses something: an address in use, a name that can't be resolved.
+    #[error("{place}: {doing}: {source}")]
+    Zmq {
+        /// The endpoint.
+        place: String,
+        /// What was tried.
+        doing: &'static str,
+        /// ZeroMQ's reason.
+        source: zmq::Error,
+    },
+    /// The MQTT client refuses something.
+    #[error("{place}: {doing}: {source}")]
+    Mqtt {
+        /// The endpoint, without its password.
+        place: String,
+        /// What was tried.
+        doing: &'static str,
+        /// The client's reason.
+        source: paho_mqtt::Error,
+    },
+    /// The MQTT broker doesn't let us in: a wrong user or password, or no right to connect.
+    #[error("{place}: the broker refuses to let us in: {reason}")]
+    Refused {
+        /// The endpoint, without its password.
+        place: String,
+        /// The broker's reason.
+        reason: String,
+    },
+    /// The machine has no thread left.
+    #[error("{place}: can't start a thread: {source}")]
+    Thread {
+        /// The endpoint.
+        place: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,50 @@
+//! [`PublishOptions`] and [`SubscribeOptions`]: what both ends of a transport can be told.
+
+use std::time::Duration;
+
+use lastbeat_wire::Kind;
+
+/// What a publisher's end is told.
+#[derive(Debug, Clone)]
+pub struct PublishOptions {
+    /// The publisher's id; MQTT's client id is made of it.
+    pub client: String,
+    /// Topic and payload that an MQTT broker sends when it loses this publisher without a goodbye. ZeroMQ has no such
+    /// thing and ignores it.
+    pub will: Option<(String, Vec<u8>)>,
+    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT counts in whole seconds, at least one.
+    pub keepalive: Duration,
+    /// Most messages held here for a receiver that is slow (ZeroMQ, each peer) or has not acknowledged (MQTT); from
+    /// there on nothing is taken. What ZeroMQ holds at the moment a link breaks is lost, so more is not better.
+    pub high_water_mark: usize,
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self { client: "publisher".to_owned(), will: None, keepalive: Duration::from_secs(10), high_water_mark: 1_000 }
+    }
+}
+
+/// What a subscriber's end is told.
+#[derive(Debug, Clone)]
+pub struct SubscribeOptions {
+    /// Names this subscriber to an MQTT broker, which keeps what arrives while it is away under this name.
+    pub client: String,
+    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT counts in whole seconds, at least one.
+    pub keepalive: Duration,
+    /// What to receive: a topic that ends in a slash stands for all that begin with it, any other for itself alone.
+    pub topics: Vec<String>,
+    /// Most messages that ZeroMQ holds here, for each peer, while the channel is full; from there on the peer must wait.
+    pub high_water_mark: usize,
+}
+
+impl Default for SubscribeOptions {
+    fn default() -> Self {
+        Self {
+            client: "subscriber".to_owned(),
+            keepalive: Duration::from_secs(10),
+            topics: Kind::ALL.into_iter().map(|kind| kind.prefix().to_owned()).collect(),
+            high_water_mark: 100_000,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A subscriber's end over ZeroMQ: one thread that turns what a SUB socket receives into batches.
+//!
+//! ```text
+//!  SUB ──────────┐
+//!  monitor ──────┼─ poll, no ticks ─ thread ── Inbox (bounded; full = stop reading) ── subscriber's loop
+//!  control PAIR ─┘
+//! ```
+
+use std::time::Duration;
+
+use lastbeat_host::Clock;
+use lastbeat_wire::Monotonic;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::{Monitor, PeerEvent, SocketSettings, open, prepare};
+use crate::{
+    Arrival, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
+    endpoint::{Way, ZmqEndpoint},
+    filter::Filter,
+    subscription::{Inbox, Stopped},
+};
+
+/// Most messages in a batch: enough to make the hand-over cheap, few enough to stay in the cache.
+const BATCH_MESSAGES: usize = 512;
+/// A batch takes no further message once it holds so many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// How often malformed messages are reported, at most.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// Opens a subscriber's end.
+pub(crate) fn subscribe(
+    endpoint: &ZmqEndpoint,
+    options: &SubscribeOptions,
+    link: LinkIndex,
+    incoming: Sender<Incoming>,
+) -> Result<Subscription, TransportError> {
+    let context = zmq::Context::new();
+    let filter = Filter::new(options.topics.clone());
+    let (socket, monitor, control, stopper) = sockets(&context, options, &filter).map_err(|source| {
+        TransportError::Zmq { place: endpoint.address.clone(), doing: "can't make a socket", source }
+    })?;
+    let address = open(&socket, endpoint)?;
+    let stop = CancellationToken::new();
+    let receiver = Receiver {
+        sockets: Sockets { socket, monitor, control },
+        filter: (!filter.is_prefixes_only()).then_some(filter),
+        inbox: Inbox { link, incoming, stop: stop.clone() },
+        address: address.clone(),
+        up: None,
+        malformed: 0,
+        reported: None,
+        frames: [zmq::Message::new(), zmq::Message::new()],
+    };
+    let way = endpoint.way;
+    // Nobody listens any more: that is an end, not an error.
+    let run = move || receiver.run(way).unwrap_or(());
+    // The thread may have ended by itself and closed its side.
+    let wake = move || stopper.send("", zmq::DONTWAIT).unwrap_or_default();
+    Subscription::spawn(stop, format!("zmq-{}", link.0), run, wake)
+        .map_err(|source| TransportError::Thread { place: address, source })
+}
+
+type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
+
+fn sockets(context: &zmq::Context, options: &SubscribeOptions, filter: &Filter) -> zmq::Result<Made> {
+    let socket = context.socket(zmq::SUB)?;
+    prepare(&socket, SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive })?;
+    for prefix in filter.iter() {
+        socket.set_subscribe(prefix.as_bytes())?;
+    }
+    let monitor = Monitor::new(context, &socket, "subscriber")?;
+    let (control, stopper) = (context.socket(zmq::PAIR)?, context.socket(zmq::PAIR)?);
+    stopper.set_linger(0)?;
+    control.bind("inproc://control")?;
+    stopper.connect("inproc://control")?;
+    Ok((socket, monitor, control, stopper))
+}
+
+struct Sockets {
+    socket: zmq::Socket,
+    monitor: Monitor,
+    control: zmq::Socket,
+}
+
+struct Receiver {
+    sockets: Sockets,
+    /// Looked at only where a prefix would let too much through.
+    filter: Option<Filter>,
+    inbox: Inbox,
+    address: String,
+    /// Whether the link was last said to be up.
+    up: Option<bool>,
+    malformed: u64,
+    reported: Option<Monotonic>,
+    /// Reused for every message.
+    frames: [zmq::Message; 2],
+}
+
+/// What a look at the socket gave.
+enum Received {
+    /// A message of two frames.
+    Message,
+    /// Something else, already counted.
+    Malformed,
+    Nothing,
+}
+
+impl Receiver {
+    fn run(mut self, way: Way) -> Result<(), Stopped> {
+        if way == Way::Bind {
+            self.say(true, "")?;
+        }
+        loop {
+            let (has_messages, has_events) = self.wait()?;
+            if has_events {
+                self.read_events(way)?;
+            }
+            if has_messages {
+                self.hand_batch()?;
+            }
+        }
+    }
+
+    /// Waits for messages or events; no ticks.
+    fn wait(&self) -> Result<(bool, bool), Stopped> {
+        let Sockets { socket, monitor, control } = &self.sockets;
+        let mut items = [socket, monitor.socket(), control].map(|socket| socket.as_poll_item(zmq::POLLIN));
+        match zmq::poll(&mut items, -1) {
+            Ok(_) if items[2].is_readable() => Err(Stopped),
+            Ok(_) => Ok((items[0].is_readable(), items[1].is_readable())),
+            Err(zmq::Error::EINTR) => Ok((false, false)),
+            Err(error) => {
+                tracing::error!("{}: can't wait for messages: {error}", self.address);
+                Err(Stopped)
+            }
+        }
+    }
+
+    fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
+        while let Some(event) = self.sockets.monitor.next_event() {
+            if event == PeerEvent::Stranger {
+                tracing::warn!("{}: a peer does not speak ZMTP 3 as we do", self.address);
+            }
+            // A bound socket hears whoever comes: it stays up, however many are there.
+            if way == Way::Bind {
+                continue;
+            }
+            match event {
+                PeerEvent::Joined => self.say(true, "")?,
+                PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
+                PeerEvent::Nobody => self.say(false, "nobody answers there")?,
+                PeerEvent::Stranger => self.say(false, "what answers there does not speak ZeroMQ")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, up: bool, reason: &str) -> Result<(), Stopped> {
+        if self.up == Some(up) {
+            return Ok(());
+        }
+        self.up = Some(up);
+        if up {
+            return self.inbox.hand(Arrival::Up);
+        }
+        // What came before the end is handed over before it.
+        while self.hand_batch()? {}
+        self.inbox.hand(Arrival::Down { reason: format!("{}: {reason}", self.address) })
+    }
+
+    /// Hands over what is there, up to one batch; whether there was anything.
+    fn hand_batch(&mut self) -> Result<bool, Stopped> {
+        let mut batch = Batch::default();
+        let mut looked_at = 0;
+        while looked_at < BATCH_MESSAGES && batch.byte_len() < BATCH_BYTES {
+            match self.receive() {
+                Received::Nothing => break,
+                Received::Malformed => {}
+                Received::Message => {
+                    let [topic, payload] = &self.frames;
+                    if self.filter.as_ref().is_none_or(|filter| filter.wants(topic)) {
+                        batch.push(Delivery { topic, payload, retained: false });
+                    }
+                }
+            }
+            looked_at += 1;
+        }
+        if !batch.is_empty() {
+            self.inbox.hand(Arrival::Batch(batch))?;
+        }
+        Ok(looked_at > 0)
+    }
+
+    fn receive(&mut self) -> Received {
+        let socket = &self.sockets.socket;
+        let [topic, payload] = &mut self.frames;
+        if socket.recv(topic, zmq::DONTWAIT).is_err() {
+            // EAGAIN: nothing there. Anything else shows again in the next poll.
+            return Received::Nothing;
+        }
+        // libzmq delivers whole messages: further frames are there at once.
+        if topic.get_more() && socket.recv(payload, 0).is_ok() && !payload.get_more() {
+            return Received::Message;
+        }
+        let mut frames = 1 + u32::from(topic.get_more());
+        while topic.get_more() && payload.get_more() && socket.recv(payload, 0).is_ok() {
+            frames += 1;
+        }
+        self.count_malformed(frames);
+        Received::Malformed
+    }
+
+    fn count_malformed(&mut self, frames: u32) {
+        self.malformed += 1;
+        let now = Clock.now().monotonic;
+        if self.reported.is_none_or(|reported| now.since(reported) >= REPORT_EVERY) {
+            self.reported = Some(now);
+            let (address, malformed) = (&self.address, self.malformed);
+            tracing::warn!("{address}: a message of {frames} frames instead of two was dropped ({malformed} so far)");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! [`Mosquitto`]: a real broker for a test, on a port and with a folder of its own.
+#![allow(dead_code, reason = "not each test file that uses this one needs all of it")]
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+pub struct Mosquitto {
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Mosquitto {
+    /// Starts one; `extra` is added to its configuration, with `{folder}` standing for its folder.
+    pub fn new(extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = folder.path().display().to_string();
+        // Anyone may come in unless `extra` asks for a password.
+        let anonymous = !extra.contains("password_file");
+        let configuration = format!(
+            "user root\nlistener {port} 127.0.0.1\nallow_anonymous {anonymous}\npersistence true\n\
+             persistence_location {path}/\nmax_queued_messages 0\nmax_inflight_messages 0\n{}\n",
+            extra.replace("{folder}", &path)
+        );
+        fs::write(folder.path().join("mosquitto.conf"), configuration).unwrap();
+        let mut mosquitto = Self { folder, port, child: None };
+        if !extra.contains("{folder}") {
+            mosquitto.start();
+        }
+        mosquitto
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    pub fn start(&mut self) {
+        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"]
+            .into_iter()
+            .find(|program| Path::new(program).exists())
+            .unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("this test needs a real MQTT broker: install Debian's packages mosquitto and mosquitto-clients");
+        self.child = Some(child);
+        // It listens within milliseconds, and has no other way to say so.
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let exited = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(exited.is_none(), "mosquitto has ended at once: {exited:?}");
+            thread::yield_now();
+        }
+    }
+
+    /// Ends it without a warning; what it had in memory is gone.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    /// Ends it with time to save its sessions.
+    pub fn terminate(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// Freezes it, or lets it go on.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it is running");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(mut child) = self.child.take() {
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
