@@ -9,7 +9,7 @@ use crate::flip::Flip;
 use crate::output::{Output, Question};
 use crate::publisher::{Ended, Phase, Process};
 use crate::state::{Cause, State};
-use crate::verdict::judge;
+use crate::verdict::{Dead, judge};
 use crate::watchdog::{Heard, Watchdog};
 
 /// A process that is silent is looked at again no sooner than this, however short its threshold.
@@ -50,9 +50,12 @@ impl Watchdog {
         }
     }
 
-    /// Takes the news that a process of this host has ended.
+    /// Takes the news that a process of this host has ended. Evidence that does not prove it is no such news.
     pub fn exited(&mut self, now: Now, publisher: &str, process: ProcessIdentity, evidence: Evidence) {
         let Some(index) = self.find(publisher) else { return };
+        if Dead::proved_by(std::slice::from_ref(&evidence)).is_none_or(|dead| dead.cause() == Cause::Will) {
+            return;
+        }
         let sighted = self.links.sees(&self.publishers[index]).is_some();
         let publisher = &mut self.publishers[index];
         let ended = Ended { at: now.monotonic, evidence: evidence.clone() };

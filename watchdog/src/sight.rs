@@ -71,17 +71,20 @@ impl Watchdog {
     pub(crate) fn lose_sight(&mut self, now: Now, index: usize, reason: &str) {
         let publisher = &mut self.publishers[index];
         match publisher.state {
-            State::Blind => publisher.cause = Cause::LinkDown,
+            State::Blind => {
+                publisher.cause = Cause::LinkDown;
+                self.stop_watching(index);
+            }
             State::Alive | State::Paused => self.blind(now, index, reason),
-            _ => {}
+            _ => self.stop_watching(index),
         }
-        self.stop_watching(index);
     }
 
-    fn blind(&mut self, now: Now, index: usize, reason: &str) {
+    pub(crate) fn blind(&mut self, now: Now, index: usize, reason: &str) {
         let evidence =
             Evidence { at: now.utc, source: Source::Watchdog, fact: Fact::LinkDown { reason: reason.to_owned() } };
         self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, vec![evidence]);
+        self.stop_watching(index);
     }
 
     /// The watchdog did not run since `from` (its host was overloaded or it was stopped): messages may be waiting that
@@ -129,7 +132,6 @@ impl Watchdog {
         let anew = now.monotonic.plus(threshold);
         let Some(seen_since) = self.links.sees(publisher) else {
             self.blind(now, index, "down when maintenance ended");
-            self.stop_watching(index);
             return;
         };
         match publisher.silence(now.monotonic) {

@@ -189,15 +189,15 @@ impl Watchdog {
             publisher.hear(now, heard_at);
             return;
         }
-        // What still comes on a link that is down makes nobody watched.
-        let sighted = self.links.sees(publisher).is_some();
-        let paused = publisher.is_paused();
         match publisher.state {
             State::Alive => {}
-            State::Paused if paused => {}
-            _ if sighted => self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new()),
+            State::Paused if publisher.is_paused() => {}
+            _ if self.links.sees(publisher).is_some() => {
+                self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new());
+            }
+            // What still comes on a link that is down makes nobody watched.
             State::Blind => {}
-            _ => self.lose_sight(now, index, "heard on a link that is down by now"),
+            _ => self.blind(now, index, "heard on a link that is down by now"),
         }
         let publisher = &mut self.publishers[index];
         publisher.hear(now, heard_at);

@@ -27,7 +27,7 @@ enum Call {
     Stalled(i64),
     Pause(usize, Option<Duration>),
     Resume(usize),
-    Exited(usize, ProcessIdentity),
+    Exited(usize, ProcessIdentity, Fact),
     /// Answers the question asked that many calls ago.
     Answer(usize, Fact),
     Replay(usize),
@@ -102,7 +102,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => wall().prop_map(Call::Stalled),
         1 => (publisher(), span()).prop_map(|(publisher, span)| Call::Pause(publisher, span)),
         1 => publisher().prop_map(Call::Resume),
-        2 => (publisher(), process()).prop_map(|(publisher, process)| Call::Exited(publisher, process)),
+        2 => (publisher(), process(), fact()).prop_map(|(publisher, process, fact)| Call::Exited(publisher, process, fact)),
         4 => (0..3usize, fact()).prop_map(|(back, fact)| Call::Answer(back, fact)),
         1 => (0..3usize).prop_map(Call::Replay),
         1 => of(wall()).prop_map(Call::Restart),
@@ -157,8 +157,8 @@ impl Table {
             Call::Stalled(from) => watchdog.stalled(now, UtcNanos(from)),
             Call::Pause(publisher, span) => drop(watchdog.pause(now, PUBLISHERS[publisher], span)),
             Call::Resume(publisher) => drop(watchdog.resume_watching(now, PUBLISHERS[publisher])),
-            Call::Exited(publisher, process) => {
-                watchdog.exited(now, PUBLISHERS[publisher], process, evidence(Fact::Gone));
+            Call::Exited(publisher, process, fact) => {
+                watchdog.exited(now, PUBLISHERS[publisher], process, evidence(fact));
             }
             Call::Answer(back, fact) => {
                 if let Some(question) = self.questions.iter().rev().nth(back) {
