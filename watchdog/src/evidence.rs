@@ -135,3 +135,37 @@ impl fmt::Display for Fact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_reads_as_a_sentence_with_its_time_and_its_source() {
+        let shown = |fact, source| Evidence { at: UtcNanos(1_500_000_000), source, fact }.to_string();
+        let seen = "seen 1970-01-01T00:00:01.500Z";
+        let until = Some(UtcNanos(0));
+        for (fact, source, text) in [
+            (Fact::Runs { detail: "sleeping".into() }, Source::ProcessTable, "process runs: sleeping"),
+            (Fact::NotPermitted, Source::ProcessTable, "process runs, it may not be looked at (EPERM)"),
+            (Fact::Stopped, Source::ProcessTable, "process is stopped"),
+            (Fact::Zombie, Source::ProcessTable, "process has ended, a zombie"),
+            (Fact::Reused { start: 7 }, Source::ProcessTable, "PID belongs to another process, started 7"),
+            (Fact::ProbeFailed { reason: "EIO".into() }, Source::ProcessTable, "looking at its process failed: EIO"),
+            (Fact::OtherHost { host: HostId(7) }, Source::Identity, "process is on another host, 0000000000000007"),
+            (Fact::OtherNamespace { pid_namespace: 7 }, Source::Identity, "process is in PID namespace 7"),
+            (Fact::NoIdentity, Source::Identity, "no message told its process"),
+            (Fact::Goodbye, Source::Message, "it said goodbye"),
+            (Fact::LinkDown { reason: "lab: reset".into() }, Source::Watchdog, "link down: lab: reset"),
+            (Fact::NeverHeard, Source::Watchdog, "no message since it is expected"),
+            (Fact::Maintenance { until }, Source::Watchdog, "maintenance until 1970-01-01T00:00:00Z"),
+            (Fact::Maintenance { until: None }, Source::Watchdog, "maintenance until it is resumed"),
+        ] {
+            assert_eq!(shown(fact, source.clone()), format!("{text} ({seen}, {source})"));
+        }
+        assert_eq!(shown(Fact::Gone, Source::Pidfd), format!("no such process ({seen}, by pidfd)"));
+        assert_eq!(shown(Fact::Will, Source::Message), format!("its will was published ({seen}, by message)"));
+        let boot = shown(Fact::Rebooted { boot: BootId(7) }, Source::Identity);
+        assert!(boot.starts_with("host is on another boot, 00000000000000000000000000000007"), "{boot}");
+    }
+}

@@ -119,6 +119,29 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause there is.
+    pub const ALL: [Self; 19] = [
+        Self::Heard,
+        Self::NotHeardYet,
+        Self::NeverHeard,
+        Self::ProcessRuns,
+        Self::ProcessStopped,
+        Self::ProcessGone,
+        Self::ProcessZombie,
+        Self::PidReused,
+        Self::HostRebooted,
+        Self::Will,
+        Self::OtherHost,
+        Self::OtherNamespace,
+        Self::NoIdentity,
+        Self::ProbeFailed,
+        Self::Goodbye,
+        Self::Maintenance,
+        Self::LinkDown,
+        Self::LinkBack,
+        Self::WatchdogAway,
+    ];
+
     /// The cause as one word, as it is stored.
     pub fn word(self) -> &'static str {
         match self {
@@ -173,6 +196,8 @@ impl fmt::Display for Cause {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -180,9 +205,23 @@ mod tests {
         for state in State::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.word());
         }
-        for cause in [Cause::NeverHeard, Cause::PidReused, Cause::LinkBack, Cause::WatchdogAway, Cause::OtherNamespace]
-        {
+        for cause in Cause::ALL {
             assert_eq!(serde_json::to_value(cause).unwrap(), cause.word());
         }
+    }
+
+    #[test]
+    fn each_cause_is_told_in_its_own_phrase() {
+        let phrases: BTreeSet<_> = Cause::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(phrases.len(), Cause::ALL.len());
+        assert_eq!(format!("{:>5}|{:<6}|", Cause::Heard, State::Dead), "heard|dead  |");
+    }
+
+    #[test]
+    fn alive_is_claimed_only_where_it_is_known() {
+        let alive = |answer| State::ALL.into_iter().filter(|state| state.alive() == answer).collect::<Vec<_>>();
+        assert_eq!(alive(Some(true)), [State::Alive, State::Silent]);
+        assert_eq!(alive(Some(false)), [State::Suspended, State::Dead, State::Finished]);
+        assert_eq!(alive(None), [State::Unseen, State::Unknown, State::Paused, State::Blind]);
     }
 }
