@@ -134,15 +134,21 @@ pub fn a_broken_link_is_told_of_and_comes_back(setting: &mut dyn Setting) {
     listener.wait_for_up();
     send(&mut **publisher.as_mut().unwrap(), "sensor/broken", b"before");
     assert_eq!(listener.payload(), "before");
+    let mut sent = vec!["before".to_owned()];
     for round in 0..2 {
         setting.break_link(&mut publisher);
         assert!(!listener.wait_for_down().is_empty());
         setting.mend_link(&mut publisher);
         listener.wait_for_up();
         let payload = format!("after {round}");
-        let publisher = publisher.as_mut().unwrap();
-        send(&mut **publisher, "sensor/broken", payload.as_bytes());
-        assert_eq!(listener.payload(), payload);
+        send(&mut **publisher.as_mut().unwrap(), "sensor/broken", payload.as_bytes());
+        // Where delivery is at least once, what was not acknowledged before the break comes again.
+        let mut heard = listener.payload();
+        while sent.contains(&heard) {
+            heard = listener.payload();
+        }
+        assert_eq!(heard, payload);
+        sent.push(payload);
     }
 }
 
