@@ -15,6 +15,7 @@ mod publisher;
 mod sequences;
 mod sight;
 mod snapshot;
+mod speaker;
 mod state;
 mod status;
 mod verdict;

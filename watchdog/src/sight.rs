@@ -92,7 +92,8 @@ impl Watchdog {
         self.outputs.push(Output::Unwatched(Unwatched { link: None, from, to: now.utc.max(from), reason }));
     }
 
-    /// Does not watch a publisher, for `span` or until [`resume_watching`](Self::resume_watching). Returns whether there is one.
+    /// Does not watch a publisher, for `span` or until [`resume_watching`](Self::resume_watching). Returns whether there is
+    /// one. A pause in place of another is no flip; it outlives a restart if a snapshot is taken after it.
     pub fn pause(&mut self, now: Now, publisher: &str, span: Option<Duration>) -> bool {
         let Some(index) = self.find(publisher) else { return false };
         let fact = Fact::Maintenance { until: span.map(|span| now.utc.plus(span)) };

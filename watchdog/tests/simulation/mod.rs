@@ -1,5 +1,7 @@
 //! A small world in simulated time: what the scenarios and the random histories are played in.
 
+#![allow(dead_code, reason = "each of the tests uses a part of it")]
+
 pub mod event;
 pub mod script;
 pub mod world;

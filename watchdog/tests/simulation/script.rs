@@ -12,7 +12,6 @@ use super::span;
 #[serde(deny_unknown_fields)]
 pub struct Script {
     /// What it shows, in a sentence or two.
-    #[expect(dead_code, reason = "for people")]
     pub about: String,
     #[serde(default)]
     pub watchdog: Rules,

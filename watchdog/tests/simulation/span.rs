@@ -26,7 +26,7 @@ pub fn format(nanos: i64) -> String {
     for unit in ["h", "m", "s", "ms", "us", "ns"] {
         let size = nanoseconds(unit).unwrap_or(1).unsigned_abs();
         if rest >= size {
-            text += &format!("{sign}{}{unit}", rest / size);
+            text.extend([sign, &(rest / size).to_string(), unit]);
             rest %= size;
         }
     }

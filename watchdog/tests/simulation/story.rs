@@ -26,10 +26,10 @@ pub fn tell(output: &Output) -> Option<String> {
 fn tell_flip(flip: &Flip) -> String {
     let mut line = format!("{} {} {} -> {} {}", moment(flip.at), flip.publisher, flip.from, flip.to, flip.cause.word());
     if !flip.evidence.is_empty() {
-        line += &format!(" ({})", flip.evidence.iter().map(word).collect::<Vec<_>>().join(" "));
+        line.extend([" (", &flip.evidence.iter().map(word).collect::<Vec<_>>().join(" "), ")"]);
     }
     if flip.noticed_at != flip.at {
-        line += &format!(" noticed {}", moment(flip.noticed_at));
+        line.extend([" noticed ", &moment(flip.noticed_at)]);
     }
     line
 }

@@ -233,13 +233,12 @@ impl World {
         let Some(latest) = latest else { return };
         let process = &mut self.processes.all[latest];
         match deed {
-            Deed::Starts => {}
             Deed::Killed => self.end(latest, Condition::Gone),
             Deed::Zombie => self.end(latest, Condition::Zombie),
             Deed::PidReused => self.end(latest, Condition::Reused(self.now / 10_000_000 + 1_000_000)),
             Deed::Stopped if !process.has_ended() => process.condition = Condition::Stopped,
             Deed::Continued if !process.has_ended() => process.condition = Condition::Runs,
-            Deed::Stopped | Deed::Continued => {}
+            Deed::Starts | Deed::Stopped | Deed::Continued => {}
             Deed::Hangs => process.hung = true,
             Deed::Recovers => process.hung = false,
             Deed::Hides => process.hidden = true,
