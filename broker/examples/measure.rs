@@ -19,7 +19,7 @@ use lastbeat_transport::{
 };
 use tokio::sync::mpsc::{self, Receiver};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PUBLISHERS: u64 = 2;
 const PAYLOAD_BYTES: usize = 200;
 

@@ -48,7 +48,7 @@ fn main() {
         std::thread::yield_now();
     }
     let written = seconds(start);
-    log.close(Duration::from_secs(60));
+    log.close(Duration::from_mins(1));
     let synced = seconds(start);
     let read = follower.join().expect("the follower reads to the end");
     #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -111,7 +111,7 @@ const OPTIONS: LogOptions = LogOptions {
     pending_bytes: 1 << 20,
     unsynced_bytes: 400,
     retain_bytes: 0,
-    sync: SyncPolicy::Interval(Duration::from_secs(3600)),
+    sync: SyncPolicy::Interval(Duration::from_hours(1)),
     not_before: Position::START,
     retry_at_most: Duration::from_millis(1),
 };

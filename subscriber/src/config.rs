@@ -144,7 +144,7 @@ pub fn log_dir(store: &Path) -> PathBuf {
 }
 
 fn check_threshold(what: &str, threshold: Duration) -> anyhow::Result<()> {
-    const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+    const YEAR: Duration = Duration::from_hours(8784);
     if !(Duration::from_millis(1)..=YEAR).contains(&threshold) {
         bail!("{what} is {}, it may be 1ms to 366days", humantime::format_duration(threshold));
     }
@@ -202,7 +202,7 @@ mod tests {
         let args = WatchArgs { expect: vec!["a".into()], ..from_memory() };
         let merged = settings(&args, "[publishers.a]\nthreshold = '2m'\n[publishers.'b/c']\nexpected = true").unwrap();
         let rules = |id: &str| merged.publishers[&id.parse::<PublisherId>().unwrap()];
-        assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_secs(120)), expected: true });
+        assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), expected: true });
         assert_eq!(rules("b/c"), PublisherRules { threshold: None, expected: true });
     }
 

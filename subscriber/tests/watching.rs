@@ -42,13 +42,13 @@ fn the_end_of_a_local_process_is_known_at_once_and_a_silent_one_is_looked_at() {
     let (from, to) = bound();
     // Long enough that a death is not taken for silence, short enough to wait for.
     let subscriber = Subscriber::start(dir.path(), &from, &["--threshold", "4s"]);
-    let mut running = Publisher::connect(&to, "running", header());
-    running.reading(1);
+    let mut hung = Publisher::connect(&to, "running", header());
+    hung.reading(1);
     subscriber.expect("running", "unseen", "alive", "heard");
 
     let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let table = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let start = table.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
     let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
     let mut victim = Publisher::connect(&to, "dying", Header { process: Some(process), ..Header::default() });
     victim.reading(1);
@@ -62,7 +62,7 @@ fn the_end_of_a_local_process_is_known_at_once_and_a_silent_one_is_looked_at() {
 
     let flip = subscriber.expect("running", "alive", "silent", "process_runs");
     assert_eq!(flip["evidence"][0]["source"], "process_table", "{flip:#}");
-    running.reading(2);
+    hung.reading(2);
     subscriber.expect("running", "silent", "alive", "heard");
     assert_eq!(subscriber.stop().code(), Some(0));
     assert_eq!(count(dir.path(), "SELECT count(*) FROM readings"), 4, "the message of a dead process is kept, too");

@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(outbound.try_send("sensor/1", b"b").unwrap(), Handed::NotNow);
         assert!(!outbound.wait_ready("sensor/1", Duration::from_millis(1)));
         let reader = thread::spawn(move || (receiver.blocking_recv(), receiver));
-        assert!(outbound.wait_ready("sensor/1", Duration::from_secs(60)));
+        assert!(outbound.wait_ready("sensor/1", Duration::from_mins(1)));
         assert_eq!(outbound.try_send("sensor/1", b"b").unwrap(), Handed::Taken);
         reader.join().unwrap();
     }
@@ -201,7 +201,7 @@ mod tests {
         let mut outbound = publish("cut");
         Hub::named("cut").cut();
         assert_eq!(outbound.try_send("beat/1", b"").unwrap(), Handed::NotNow);
-        let waiter = thread::spawn(move || outbound.wait_ready("beat/1", Duration::from_secs(60)));
+        let waiter = thread::spawn(move || outbound.wait_ready("beat/1", Duration::from_mins(1)));
         Hub::named("cut").restore();
         assert!(waiter.join().unwrap());
         let arrivals: Vec<_> = (0..3).map(|_| receiver.blocking_recv().unwrap().arrival).collect();

@@ -140,7 +140,7 @@ impl Watchdog {
             }
             Some(silence) if silence < threshold => {
                 self.flip(now, index, State::Alive, Cause::Heard, now.monotonic, Vec::new());
-                self.watch_until(index, now.monotonic.plus(threshold - silence));
+                self.watch_until(index, now.monotonic.plus(threshold.saturating_sub(silence)));
             }
             Some(_) if seen_since.plus(threshold) > now.monotonic => {
                 self.flip(now, index, State::Blind, Cause::LinkBack, now.monotonic, Vec::new());
@@ -281,6 +281,7 @@ impl Publisher {
     /// What it bears of an earlier boot's monotonic clock is told in this one's.
     fn rebooted(&mut self, now: Now) {
         self.last_heard = self.last_heard_utc.map(|heard| now.monotonic.minus(now.utc.since(heard)));
+        self.silence_before = Duration::ZERO;
         self.note_silence_before(now);
         self.conflict = None;
         for process in self.current.iter_mut().chain(&mut self.previous) {

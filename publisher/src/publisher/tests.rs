@@ -163,7 +163,7 @@ fn readings_do_not_wait_longer_than_a_second_for_the_first_beat() {
 
 #[test]
 fn a_beat_that_could_not_be_sent_is_not_made_and_takes_no_number() {
-    let mut bench = Bench::new(rows(1000), Pace::every(Duration::from_secs(60)));
+    let mut bench = Bench::new(rows(1000), Pace::every(Duration::from_mins(1)));
     bench.run_until(5_000);
     bench.link.open(false);
     bench.run_until(35_000);

@@ -44,11 +44,7 @@ impl CatchUp {
         let (rate, behind) = (shipped as f64 / span.as_secs_f64(), behind_bytes as f64);
         let left = Duration::try_from_secs_f64((behind / rate).ceil()).unwrap_or(Duration::MAX);
         let mib = f64::from(1 << 20);
-        let left = if left > Duration::from_secs(365 * 24 * 3600) {
-            "no end in sight".to_owned()
-        } else {
-            left_in_words(left)
-        };
+        let left = if left > Duration::from_hours(8760) { "no end in sight".to_owned() } else { left_in_words(left) };
         Some(format!("catching up: {:.0} MiB behind, {:.1} MiB/s, {left}", behind / mib, rate / mib))
     }
 }

@@ -29,11 +29,12 @@ impl<'a> Conflict<'a> {
         self.place_in(line).is_some()
     }
 
-    /// The line with the field as a float, where the server has a float and an integer was sent: 21 is 21.0.
-    pub fn widened(&self, line: &[u8]) -> Option<Vec<u8>> {
-        let place = self.place_in(line).filter(|_| (self.kind, self.existing) == ("integer", "float"))?;
-        // Without the `i` at its end it is a float.
-        Some([&line[..place.end - 1], &line[place.end..]].concat())
+    /// The line with the field as an integer, where the server has integers (of somebody else's making) and a whole number
+    /// was sent.
+    pub fn fitted(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let place = self.place_in(line).filter(|_| (self.kind, self.existing) == ("float", "integer"))?;
+        let whole = line[place.clone()].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+        whole.then(|| [&line[..place.end], b"i", &line[place.end..]].concat())
     }
 
     /// Where in a line the value stands.
@@ -87,36 +88,43 @@ mod tests {
     use proptest::prelude::*;
 
     const REASON: &str = "partial write: field type conflict: input field \"lux\" on measurement \"sensor\" is type \
-                          integer, already exists as type float dropped=2";
+                          float, already exists as type integer dropped=2";
 
     #[test]
-    fn the_field_is_found_where_it_is_a_field_and_made_a_float() {
+    fn the_field_is_found_where_it_is_a_field_and_a_whole_number_made_an_integer() {
         let conflict = Conflict::named_in(REASON).unwrap();
-        for (line, wider) in [
-            ("sensor,publisher=a lux=1i 1", Some("sensor,publisher=a lux=1 1")),
+        for (line, is_in, fitted) in [
+            ("sensor,publisher=a lux=1 1", true, Some("sensor,publisher=a lux=1i 1")),
             (
-                "sensor,publisher=a\\ lux\\=9i on=t,lux=-5i,x=1i 1",
-                Some("sensor,publisher=a\\ lux\\=9i on=t,lux=-5,x=1i 1"),
+                "sensor,publisher=a\\ lux\\=9 on=t,lux=-5,x=1 1",
+                true,
+                Some("sensor,publisher=a\\ lux\\=9 on=t,lux=-5i,x=1 1"),
             ),
-            ("sensor,publisher=a t=\"\\\",lux=9i \",lux=1i 1", Some("sensor,publisher=a t=\"\\\",lux=9i \",lux=1 1")),
-            ("sensor,publisher=a t=\" lux=9i,lux=9i\" 1", None),
-            ("sensor,publisher=a lux=1.5 1", None),
-            ("sensor,publisher=a flux=1i 1", None),
-            ("sensors lux=1i 1", None),
-            ("heartbeat lux=1i 1", None),
+            (
+                "sensor,publisher=a t=\"\\\",lux=9 \",lux=1 1",
+                true,
+                Some("sensor,publisher=a t=\"\\\",lux=9 \",lux=1i 1"),
+            ),
+            ("sensor,publisher=a lux=1.5 1", true, None),
+            ("sensor,publisher=a lux=1e9 1", true, None),
+            ("sensor,publisher=a t=\" lux=9,lux=9\" 1", false, None),
+            ("sensor,publisher=a lux=1i 1", false, None),
+            ("sensor,publisher=a flux=1 1", false, None),
+            ("sensors lux=1 1", false, None),
+            ("heartbeat lux=1 1", false, None),
         ] {
-            assert_eq!(conflict.is_in(line.as_bytes()), wider.is_some(), "{line}");
-            assert_eq!(conflict.widened(line.as_bytes()).as_deref(), wider.map(str::as_bytes), "{line}");
+            assert_eq!(conflict.is_in(line.as_bytes()), is_in, "{line}");
+            assert_eq!(conflict.fitted(line.as_bytes()).as_deref(), fitted.map(str::as_bytes), "{line}");
         }
-        let other = REASON.replace("float dropped", "string dropped");
-        assert_eq!(Conflict::named_in(&other).unwrap().widened(b"sensor lux=1i 1"), None);
+        let other = REASON.replace("integer dropped", "string dropped");
+        assert_eq!(Conflict::named_in(&other).unwrap().fitted(b"sensor lux=1 1"), None);
         assert_eq!(Conflict::named_in("points beyond retention policy dropped=1"), None);
     }
 
     proptest! {
         #[test]
         fn no_line_makes_it_panic(line in "(sensor)?[a-z=\\\\\", 0-9i]*") {
-            Conflict::named_in(REASON).unwrap().widened(line.as_bytes());
+            Conflict::named_in(REASON).unwrap().fitted(line.as_bytes());
         }
     }
 }

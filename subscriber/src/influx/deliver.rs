@@ -16,7 +16,7 @@ use crate::follower::{Lag, Trouble};
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// What only a person can mend is tried again more seldom.
-const LAST_HOPELESS_RETRY: Duration = Duration::from_secs(60);
+const LAST_HOPELESS_RETRY: Duration = Duration::from_mins(1);
 
 /// What all shipments on their way have in common.
 #[derive(Debug)]
@@ -76,17 +76,16 @@ impl Delivery {
                 Sent::TooLarge => groups.extend(halves(&group)),
                 // Sent once more these would be refused once more.
                 Sent::Refused { reason, dropped } if group.len() == 1 || dropped == Some(group.len()) => {
-                    let wider = Conflict::named_in(&reason).and_then(|conflict| {
-                        let lines = group.iter().map(|number| conflict.widened(shipment.line(*number)));
-                        lines.collect::<Option<Vec<_>>>()
-                    });
-                    match wider {
-                        // Each line has one integer less than before, so this comes to an end.
-                        Some(lines) => {
-                            let wider = Shipment::from_lines(lines.iter().map(Vec::as_slice));
-                            Box::pin(self.deliver(&wider)).await;
-                        }
-                        None => self.set_aside(shipment, &group, &reason).await,
+                    let conflict = Conflict::named_in(&reason);
+                    let fitted = |number: &usize| conflict.as_ref()?.fitted(shipment.line(*number));
+                    let (fit, unfit): (Vec<usize>, Vec<usize>) =
+                        group.iter().partition(|number| fitted(number).is_some());
+                    self.set_aside(shipment, &unfit, &reason).await;
+                    if !fit.is_empty() {
+                        // Each line has one float less than before, so this comes to an end.
+                        let lines: Vec<_> = fit.iter().filter_map(fitted).collect();
+                        let fitted = Shipment::from_lines(lines.iter().map(Vec::as_slice));
+                        Box::pin(self.deliver(&fitted)).await;
                     }
                 }
                 Sent::Refused { reason, .. } => groups.extend(split(shipment, &group, &reason)),

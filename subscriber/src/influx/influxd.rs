@@ -61,6 +61,14 @@ impl Influxd {
         answer["results"][0]["series"][0]["values"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Writes a line as somebody else would, into a database that is made if need be.
+    pub async fn write(&self, line: &str) {
+        self.query("CREATE DATABASE lastbeat").await;
+        let url = format!("{}/write?db=lastbeat", self.url());
+        let response = reqwest::Client::new().post(url).body(line.to_owned()).send().await.unwrap();
+        assert_eq!(response.status(), 204, "{line}");
+    }
+
     /// How many points of a measurement have this field.
     pub async fn count(&self, measurement: &str, field: &str) -> i64 {
         let rows = self.query(&format!("SELECT count(\"{field}\") FROM \"{measurement}\"")).await;

@@ -4,8 +4,9 @@
 //! separator behind it, so there U+FF3C stands for the backslash; control characters in tags and keys become U+FFFD; a
 //! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
 //!
-//! A publisher that tells its process is one of ours, and the types of its columns are fixed. Any other's integers are
-//! written as floats: JSON does not tell 21 from 21.0, and InfluxDB refuses one of them where it has the other.
+//! Every number of a reading is written as a float. InfluxDB refuses an integer where it has a float and the other way
+//! round, and all publishers share one measurement: a light sensor that counts 19 would keep out the thermometer's 21.5
+//! under the same name. Beyond 2^53 a float is inexact; the store has the integer.
 //! (<https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>)
 
 use std::borrow::Cow;
@@ -30,10 +31,7 @@ pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading:
         separator = b',';
         name_of(out, name);
         out.push(b'=');
-        match value {
-            Value::Integer(integer) if header.process.is_none() => put(out, format_args!("{integer}")),
-            value => value_of(out, value),
-        }
+        value_of(out, value);
     }
     if let Some(row_time) = reading.row_time {
         out.push(b',');
@@ -107,7 +105,7 @@ pub fn stored_tag(text: &str) -> Cow<'_, str> {
 
 fn value_of(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
-        Value::Integer(integer) => put(out, format_args!("{integer}i")),
+        Value::Integer(integer) => put(out, format_args!("{integer}")),
         Value::Float(float) => serde_json::to_writer(out, float).expect("invariant: writing to memory can't fail"),
         Value::Boolean(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
         Value::Text(text) => {
@@ -130,12 +128,9 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lastbeat_wire::{BootId, HostId, ProcessIdentity};
 
     fn line(publisher: &str, host: Option<&str>, fields: &[(&str, Value<'static>)]) -> String {
-        let process = ProcessIdentity { host: HostId(1), boot: BootId(1), pid_namespace: 1, pid: 1, start: 1 };
-        let header =
-            Header { host: host.map(|host| host.to_owned().into()), process: Some(process), ..Header::default() };
+        let header = Header { host: host.map(|host| host.to_owned().into()), ..Header::default() };
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned().into(), value.clone())).collect();
         let mut out = Vec::new();
         reading(&mut out, publisher, &header, &Reading { fields, ..Reading::default() }, UtcNanos(7));
@@ -153,7 +148,7 @@ mod tests {
         ];
         assert_eq!(
             line("light-1", Some("web-1"), &fields),
-            "sensor,publisher=light-1,host=web-1 i=-3i,f=21.0,big=1e+300,b=true,t=\"say \\\"hi\\\" \\\\ there\nplease\" 7\n"
+            "sensor,publisher=light-1,host=web-1 i=-3,f=21.0,big=1e+300,b=true,t=\"say \\\"hi\\\" \\\\ there\nplease\" 7\n"
         );
     }
 
@@ -162,9 +157,9 @@ mod tests {
         let field = [("a b,c=d\\", Value::Integer(1)), ("time", Value::Integer(2))];
         assert_eq!(
             line("Küche, links\\\\", Some("a\tb\\c"), &field),
-            "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1i,time_=2i 7\n"
+            "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1,time_=2 7\n"
         );
-        assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2i 7\n");
+        assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2 7\n");
     }
 
     #[test]
@@ -177,7 +172,7 @@ mod tests {
         };
         let mut out = Vec::new();
         assert!(reading(&mut out, "p", &Header::default(), &row, UtcNanos(7)));
-        assert_eq!(String::from_utf8(out).unwrap(), "sensor,publisher=p v=1,row_time_ns=5i 7\n", "a foreign integer");
+        assert_eq!(String::from_utf8(out).unwrap(), "sensor,publisher=p v=1,row_time_ns=5i 7\n");
     }
 
     #[test]

@@ -10,9 +10,9 @@ use reqwest::{RequestBuilder, StatusCode};
 
 use super::config::{Access, InfluxConfig};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// A long export takes long.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const QUERY_TIMEOUT: Duration = Duration::from_hours(24);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of a reason that is kept.
 const REASON_CHARACTERS: usize = 1000;

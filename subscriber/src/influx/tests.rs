@@ -126,27 +126,25 @@ async fn refused_points_are_set_aside_with_the_reason_and_everything_else_goes_t
 }
 
 #[tokio::test]
-async fn an_integer_where_the_server_has_a_float_is_stored_as_one() {
+async fn whole_numbers_and_others_share_a_field_and_fit_one_of_integers_that_is_there() {
     let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
     let mut log = open_log(&dir.path().join("log"), Position::START);
-    append_message(&mut log, time_of(0), b"sensor/foreign", br#"{"celsius":21,"lux":1,"note":", lux=5i"}"#);
-    let process = r#"{"host":"0000000000000abc","boot":"00000000000000000000000000000def","pid":1,"start":1}"#;
-    for (number, celsius) in [(1, "22"), (2, "22.5"), (3, "\"warm\"")] {
-        let fields = format!("{{\"note\":\", lux=5i\",\"celsius\":{celsius},\"lux\":2}}");
-        let payload = format!("{{\"lastbeat\":1,\"process\":{process},\"fields\":{fields}}}");
-        append_message(&mut log, time_of(number), b"sensor/ours", payload.as_bytes());
+    append_message(&mut log, time_of(0), b"sensor/light", br#"{"value":19,"note":", lux=5i"}"#);
+    append_message(&mut log, time_of(1), b"sensor/boiler", br#"{"value":73.96,"note":", lux=5i"}"#);
+    append_message(&mut log, time_of(2), b"sensor/door", br#"{"value":"open"}"#);
+    // Somebody else has written integers.
+    server.write(&format!("sensor,publisher=other theirs=1i {}", time_of(9).0)).await;
+    for (number, theirs) in [(3, "7"), (4, "7.5"), (5, "8")] {
+        append_message(&mut log, time_of(number), b"sensor/light", format!("{{\"theirs\":{theirs}}}").as_bytes());
     }
     let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
-    assert_eq!(lag.set_aside, 1, "the text");
-    let rows = server.query("SELECT \"celsius\", \"lux\", \"note\" FROM \"sensor\"").await;
-    let note = ", lux=5i";
-    let row = |number, celsius: f64, lux: i64| json!([time_of(number).0, celsius, lux, note]);
-    let expected = [row(0, 21.0, 1), row(1, 22.0, 2), row(2, 22.5, 2)];
-    let numbers = |rows: &[serde_json::Value]| {
-        let of = |row: &serde_json::Value| (row[0].clone(), row[1].as_f64(), row[2].as_f64(), row[3].clone());
-        rows.iter().map(of).collect::<Vec<_>>()
+    assert_eq!(lag.set_aside, 2, "the text, and 7.5");
+    let numbers = async |field: &str| {
+        let rows = server.query(&format!("SELECT \"{field}\" FROM \"sensor\"")).await;
+        rows.iter().map(|row| row[1].as_f64().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(numbers(&rows), numbers(&expected));
+    assert_eq!(numbers("value").await, [19.0, 73.96]);
+    assert_eq!(numbers("theirs").await, [7.0, 8.0, 1.0]);
 }
 
 #[tokio::test]

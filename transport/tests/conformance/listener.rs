@@ -14,7 +14,7 @@ use lastbeat_transport::{
 use tokio::sync::mpsc;
 
 /// Long enough for a machine that is busy with something else; nothing waits so long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// How soon a dead link is to be noticed.
 pub const KEEPALIVE: Duration = Duration::from_secs(3);
 
