@@ -243,7 +243,7 @@ mod tests {
     fn relay(broker: &TcpListener) -> Relay {
         let url = format!("mqtt://{}", broker.local_addr().unwrap());
         let Endpoint::Mqtt(endpoint) = url.parse().unwrap() else { panic!("not MQTT") };
-        Relay::start(&endpoint, Duration::from_secs(60)).unwrap()
+        Relay::start(&endpoint, Duration::from_mins(1)).unwrap()
     }
 
     fn ends(stream: &mut TcpStream) {
@@ -292,7 +292,7 @@ mod tests {
         near.read_exact(&mut [0]).unwrap();
         near.write_all(b"goodbye").unwrap();
         drop(near);
-        relay.finish(Duration::from_secs(60));
+        relay.finish(Duration::from_mins(1));
         drop(relay);
         let mut heard = [0; 7];
         far.read_exact(&mut heard).unwrap();
