@@ -62,7 +62,7 @@ Examples:
       Both are open to the network, and subscribers on this machine may use a socket file. There is no encryption and
       no password in this: open it to networks that you trust.
 
-The log goes to stderr: traffic, drops and peers each 10 s in which there were any. RUST_LOG=debug shows more,
+The log goes to stderr: traffic, drops and peers each 10 s in which there were any. LASTBEAT_LOG=debug shows more,
 NO_COLOR=1 takes the colours out.
 
 Exit codes: 0 after SIGTERM or SIGINT; 1 when an address can't be opened or forwarding fails; 2 on bad usage.";

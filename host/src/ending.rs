@@ -7,7 +7,7 @@ use lastbeat_wire::ProcessIdentity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::identity::IdentityError;
+use crate::error::IdentityError;
 use crate::stat::Stat;
 
 /// Becomes readable when one process ends (`pidfd_open(2)`). Holds a file descriptor.

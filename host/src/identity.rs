@@ -1,9 +1,12 @@
 //! [`Own`]: which process on which boot of which host this is.
 
 use std::fs;
-use std::path::Path;
 
 use lastbeat_wire::{BootId, HostId, ProcessIdentity};
+
+use crate::error::IdentityError;
+#[cfg(target_os = "linux")]
+use crate::error::{form, read};
 
 /// This process, as it tells others of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,27 +15,6 @@ pub struct Own {
     pub process: ProcessIdentity,
     /// The name of this host, for people.
     pub host_name: String,
-}
-
-/// What could not be found out about this host or process.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// A file that tells it could not be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file that tells it has another form than proc(5) says.
-    #[error("{path}: {text:?} is not what proc(5) describes")]
-    Form {
-        /// The file.
-        path: String,
-        /// Its content.
-        text: String,
-    },
 }
 
 impl Own {
@@ -89,17 +71,6 @@ fn own_process(host_name: &str) -> Result<ProcessIdentity, IdentityError> {
         pid,
         start: system.process(Pid::from_u32(pid)).map_or(0, sysinfo::Process::start_time),
     })
-}
-
-#[cfg(target_os = "linux")]
-pub(crate) fn read(path: impl AsRef<Path>) -> Result<String, IdentityError> {
-    let path = path.as_ref();
-    fs::read_to_string(path).map_err(|source| IdentityError::Read { path: path.display().to_string(), source })
-}
-
-#[cfg(target_os = "linux")]
-pub(crate) fn form(path: impl AsRef<Path>, text: &str) -> IdentityError {
-    IdentityError::Form { path: path.as_ref().display().to_string(), text: text.trim().chars().take(200).collect() }
 }
 
 #[cfg(test)]

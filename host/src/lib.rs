@@ -3,6 +3,7 @@
 mod clock;
 #[cfg(target_os = "linux")]
 mod ending;
+mod error;
 mod identity;
 mod process;
 #[cfg(target_os = "linux")]
@@ -11,5 +12,6 @@ mod stat;
 pub use clock::Clock;
 #[cfg(target_os = "linux")]
 pub use ending::Ending;
-pub use identity::{IdentityError, Own};
+pub use error::IdentityError;
+pub use identity::Own;
 pub use process::{Seen, booted_at, look};

@@ -3,7 +3,7 @@
 use lastbeat_wire::{ProcessIdentity, UtcNanos};
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-use crate::identity::IdentityError;
+use crate::error::IdentityError;
 
 /// What is seen of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! [`Stat`]: the two fields of `/proc/<pid>/stat` that tell whether a process is still the same and still runs.
 
-use crate::identity::{IdentityError, form, read};
+use crate::error::{IdentityError, form, read};
 
 /// State and start time of a process, from proc(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
-        .with_env_filter(EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(
+            EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info,paho_mqtt=error")),
+        )
         .init();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

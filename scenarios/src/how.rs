@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use lastbeat_watchdog::{Cause, Fact, Source, State};
 
+use crate::hub::Transport;
+
 /// A way to be down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum How {
@@ -27,19 +29,22 @@ impl How {
         }
     }
 
-    /// By what means that must have been found out.
-    pub fn source(self) -> Source {
-        match self {
-            Self::Kill => Source::Pidfd,
-            Self::Stop | Self::Net => Source::ProcessTable,
-            Self::Term => Source::Message,
+    /// By what means that must have been found out: by one of these.
+    ///
+    /// Over MQTT the will of a killed publisher has its process looked up, which may come before the kernel's word.
+    pub fn sources(self, transport: Transport) -> &'static [Source] {
+        match (self, transport) {
+            (Self::Kill, Transport::Zmq) => &[Source::Pidfd],
+            (Self::Kill, Transport::Mqtt) => &[Source::Pidfd, Source::ProcessTable],
+            (Self::Stop | Self::Net, _) => &[Source::ProcessTable],
+            (Self::Term, _) => &[Source::Message],
         }
     }
 
     /// Whether a fact is the evidence for it.
     pub fn is_shown_by(self, fact: &Fact) -> bool {
         match self {
-            Self::Kill => *fact == Fact::Gone,
+            Self::Kill => matches!(fact, Fact::Gone | Fact::Zombie),
             Self::Stop => *fact == Fact::Stopped,
             Self::Term => *fact == Fact::Goodbye,
             Self::Net => matches!(fact, Fact::Runs { .. }),

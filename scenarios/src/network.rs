@@ -69,7 +69,8 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The cable goes with it. An error says that it was never there.
+        // Errors say that they were never there. The cable would go with the namespace, but some time later.
+        let _ = self.ip("link del {name}");
         let _ = self.ip("netns del {name}");
     }
 }

@@ -9,7 +9,7 @@ use crate::checks::Checks;
 use crate::events::Interrupted;
 use crate::export::Export;
 use crate::how::How;
-use crate::stage::{PLAYERS, Stage};
+use crate::stage::{PLAYERS, Setting, Stage};
 use crate::stored::{Heartbeat, Stored};
 
 /// A flip that is expected, or seen: from, to, cause.
@@ -28,12 +28,13 @@ fn expected(victim: bool, how: How) -> Vec<Change> {
     changes
 }
 
-/// Without the detour that is allowed on the way back: one that goes on after SIGCONT is silent until it is heard, if it
-/// is looked at before that.
+/// Without what may or may not be seen, as it happens: one that goes on after SIGCONT is silent until it is heard, if it
+/// is looked at before that; and one that was killed is a zombie, if it is looked at before this program reaps it.
 fn direct(changes: &[Change]) -> Vec<Change> {
     let mut direct: Vec<Change> = Vec::new();
     for (from, to, cause) in changes {
         match direct.last() {
+            _ if *cause == Cause::ProcessZombie => direct.push((*from, *to, Cause::ProcessGone)),
             Some((State::Suspended, State::Silent, Cause::ProcessRuns)) if *to == State::Alive => {
                 direct.pop();
                 direct.push((State::Suspended, *to, *cause));
@@ -54,7 +55,7 @@ pub fn check(stage: &mut Stage, victims: &[&str], how: How, ended_well: bool) ->
         let expected = expected(victim, how);
         checks.that(direct(&changes) == expected, format!("{id} changes"), shown(&expected), shown(&changes));
         if victim {
-            evidence(&mut checks, stage.setting.threshold, &flips, how);
+            evidence(&mut checks, &stage.setting, &flips, how);
         }
     }
     checks.same("subscriber ends well", "yes", if ended_well { "yes" } else { "no" });
@@ -93,13 +94,16 @@ fn flips(stage: &Stage, id: &str) -> Vec<Flip> {
 }
 
 /// What the verdict rests on, and when it fell.
-fn evidence(checks: &mut Checks, threshold: Duration, flips: &[Flip], how: How) {
+fn evidence(checks: &mut Checks, setting: &Setting, flips: &[Flip], how: How) {
     let Some(flip) = flips.iter().find(|flip| flip.to == how.verdict().0) else { return };
     let id = flip.publisher.as_str();
     let by = flip.evidence.iter().find(|evidence| how.is_shown_by(&evidence.fact));
     let seen = by.map_or_else(|| format!("{:?}", flip.evidence), |evidence| evidence.source.to_string());
-    checks.same(format!("{id} found out"), how.source().to_string(), seen);
-    let silence = flip.silence.unwrap_or_default();
+    let sources = how.sources(setting.transport);
+    let found = by.is_some_and(|evidence| sources.contains(&evidence.source));
+    let expected = sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    checks.that(found, format!("{id} found out"), expected, seen);
+    let (silence, threshold) = (flip.silence.unwrap_or_default(), setting.threshold);
     let spell = |span: Duration| humantime::format_duration(span).to_string();
     let seen = format!("{:.3} s", silence.as_secs_f64());
     if how.shows_by_silence() {
@@ -231,5 +235,16 @@ mod tests {
         assert_eq!(direct(&changes), expected(true, How::Stop));
         let cut_off = expected(true, How::Net);
         assert_eq!(direct(&cut_off), cut_off);
+    }
+
+    #[test]
+    fn one_that_was_killed_may_be_seen_before_it_is_reaped() {
+        let mut changes = expected(true, How::Kill);
+        changes.pop();
+        changes.push((State::Alive, State::Dead, Cause::ProcessZombie));
+        assert_eq!(direct(&changes), expected(true, How::Kill));
+        changes.pop();
+        changes.push((State::Alive, State::Dead, Cause::PidReused));
+        assert_ne!(direct(&changes), expected(true, How::Kill));
     }
 }

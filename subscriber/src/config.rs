@@ -32,6 +32,8 @@ pub struct Settings {
     pub name: Option<String>,
     /// When the log is forced to the disk.
     pub sync: SyncPolicy,
+    /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back.
+    pub retain_bytes: u64,
     /// Most publishers that are remembered.
     pub max_publishers: usize,
     /// Rules for single publishers.
@@ -48,6 +50,7 @@ struct File {
     threshold: Option<Span>,
     name: Option<String>,
     sync: Option<String>,
+    retain_mib: Option<u32>,
     max_publishers: Option<usize>,
     publishers: BTreeMap<PublisherId, FilePublisher>,
 }
@@ -120,6 +123,7 @@ impl Settings {
             threshold,
             name: args.name.clone().or(file.name),
             sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
+            retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
             max_publishers,
             publishers,
         })

@@ -34,7 +34,7 @@ impl Tail {
 
 /// Begins to log: to stderr, or into `tail` where the terminal is the table's.
 pub fn begin(tail: Option<Tail>) {
-    let filter = EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info,paho_mqtt=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if let Some(tail) = tail {
         builder.with_ansi(false).with_writer(tail).init();

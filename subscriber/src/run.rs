@@ -130,8 +130,13 @@ fn rules(settings: &Settings, own: &Own) -> WatchRules {
 
 fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Result<Log> {
     // Twice as much as messages may take: flips and reports find room even when messages are turned away.
-    let options =
-        LogOptions { sync: settings.sync, not_before, pending_bytes: 2 * PENDING_BYTES, ..LogOptions::default() };
+    let options = LogOptions {
+        sync: settings.sync,
+        not_before,
+        pending_bytes: 2 * PENDING_BYTES,
+        retain_bytes: if settings.influx.is_some() { settings.retain_bytes } else { 0 },
+        ..LogOptions::default()
+    };
     let (log, recovery) = Log::open(dir, options)?;
     for damage in &recovery.damage {
         tracing::warn!("the log was damaged: {damage}");

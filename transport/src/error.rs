@@ -50,6 +50,14 @@ pub enum TransportError {
         /// The broker's reason.
         reason: String,
     },
+    /// No port or thread to carry an MQTT link's bytes.
+    #[error("{place}: can't carry its bytes: {source}")]
+    Relay {
+        /// The endpoint, without its password.
+        place: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The machine has no thread left.
     #[error("{place}: can't start a thread: {source}")]
     Thread {

@@ -5,9 +5,10 @@
 
 mod connector;
 mod outbound;
+mod relay;
 mod subscriber;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use paho_mqtt::{
     ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Message, PersistenceType, SslOptionsBuilder,
@@ -16,6 +17,7 @@ use paho_mqtt::{
 use crate::{MqttEndpoint, Password, Security, TransportError};
 
 pub(crate) use outbound::publish;
+use relay::Relay;
 pub(crate) use subscriber::subscribe;
 
 /// Where the password is looked for when the URL has a user without one.
@@ -39,11 +41,20 @@ fn mqtt_keepalive(keepalive: Duration) -> Duration {
     whole_seconds.clamp(Duration::from_secs(1), Duration::from_secs(65_535))
 }
 
-fn client(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<paho_mqtt::AsyncClient, TransportError> {
-    let scheme = if endpoint.security == Security::Plain { "tcp" } else { "ssl" };
+fn relay(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<Arc<Relay>, TransportError> {
+    let started = Relay::start(endpoint, wanted.keepalive.max(Duration::from_secs(1)));
+    started.map(Arc::new).map_err(|source| TransportError::Relay { place: endpoint.to_string(), source })
+}
+
+fn client(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<paho_mqtt::AsyncClient, TransportError> {
+    // For TLS the library must know the broker's name, and takes the relay for a proxy.
+    let server = match endpoint.security {
+        Security::Plain => format!("tcp://{}", relay.address()),
+        Security::Tls { .. } => format!("ssl://{}:{}", endpoint.host, endpoint.port),
+    };
     let buffered = i32::try_from(wanted.inflight).unwrap_or(i32::MAX).saturating_add(1);
     CreateOptionsBuilder::new_v3()
-        .server_uri(format!("{scheme}://{}:{}", endpoint.host, endpoint.port))
+        .server_uri(server)
         .client_id(&wanted.client_id)
         // What was taken is held here and sent again here; what was received is in the log.
         .persistence(PersistenceType::None)
@@ -52,7 +63,7 @@ fn client(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<paho_mqtt::AsyncCl
         .map_err(|source| failed(endpoint, "can't make a client", source))
 }
 
-fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<ConnectOptions, TransportError> {
+fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<ConnectOptions, TransportError> {
     let mut options = ConnectOptionsBuilder::new_v3();
     options
         .keep_alive_interval(mqtt_keepalive(wanted.keepalive))
@@ -76,7 +87,7 @@ fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<ConnectOp
             tls.trust_store(ca)
                 .map_err(|source| failed(endpoint, "can't read the file that option ca names", source))?;
         }
-        options.ssl_options(tls.finalize());
+        options.ssl_options(tls.finalize()).https_proxy(format!("http://{}", relay.address()));
     }
     Ok(options.finalize())
 }

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Arrival, Incoming, LinkIndex, waiting::wait_for};
 
-/// How long the end of a subscription may take. Only MQTT can need as long: it can't part from its broker while it
-/// withholds an acknowledgement. Its thread is then left behind; the broker delivers again what it had.
+/// How long the end of a subscription may take. Only MQTT can need as long: its library can't part from one broker while
+/// it waits for a receipt for another, which whoever stops this one may be the one to give. The thread is left behind then.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// A subscriber's open link. Dropping it closes the link and waits, two seconds at most, for the link's thread to end.

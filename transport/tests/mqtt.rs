@@ -178,3 +178,29 @@ fn a_broker_that_freezes_is_noticed() {
     mosquitto.signal(Signal::CONT);
     listener.wait_for_up();
 }
+
+#[test]
+fn tls_works_with_the_right_authority_only() {
+    let mut mosquitto =
+        Mosquitto::new("cafile {folder}/cert.pem\ncertfile {folder}/cert.pem\nkeyfile {folder}/key.pem");
+    let (certificate, key) = (mosquitto.folder().join("cert.pem"), mosquitto.folder().join("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("this test needs openssl: install Debian's package openssl");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    mosquitto.start();
+    let url = |host: &str| format!("mqtts://{host}:{}?ca={}", mosquitto.port(), certificate.display());
+    let mut listener = Listener::new(&url("localhost"), "tls", &[]);
+    listener.wait_for_up();
+    send(&mut *publisher(&url("localhost"), "tls"), "sensor/tls", b"secret");
+    assert_eq!(listener.payload(), "secret");
+    // The certificate is not for this name, and the system's authorities do not know it.
+    assert!(!Listener::new(&url("127.0.0.1"), "tls-name", &[]).wait_for_down().is_empty());
+    let unknown = format!("mqtts://localhost:{}", mosquitto.port());
+    assert!(!Listener::new(&unknown, "tls-authority", &[]).wait_for_down().is_empty());
+}

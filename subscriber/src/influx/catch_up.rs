@@ -34,8 +34,13 @@ impl CatchUp {
         if span < EVERY {
             return None;
         }
+        // After a pause the first word would tell of the pause: the rate counts from here.
+        let paused = span > 2 * EVERY;
         let shipped = std::mem::take(&mut self.shipped);
         self.told_at = now;
+        if paused {
+            return None;
+        }
         if behind_bytes < WORTH_TELLING {
             return None;
         }

@@ -172,7 +172,7 @@ impl Shipping {
         let Some(arrived) = self.in_flight.pop_front() else { return };
         if self.delivery.created.swap(false, Ordering::AcqRel) && self.cursor.taken > Position::START {
             // The server was wiped. What the log still has is sent again, from its start on.
-            tracing::warn!("influxdb: the database was gone, sending again what the log still holds");
+            tracing::info!("influxdb: the database is new, it gets what the log still holds");
             self.abandon();
             self.cursor.taken = Position::START;
             self.reader.seek(Position::START);

@@ -7,6 +7,7 @@ use paho_mqtt::{AsyncClient, ConnectOptions, ConnectReturnCode, Error};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::relay::Relay;
 use crate::{backoff::Backoff, waiting::wait_for};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -53,17 +54,23 @@ pub(super) trait End {
 /// Keeps one client connected until it is told to stop.
 pub(super) struct Connector {
     pub(super) client: AsyncClient,
+    pub(super) relay: Arc<Relay>,
     options: ConnectOptions,
     stop: CancellationToken,
     lost: Arc<Notify>,
 }
 
 impl Connector {
-    pub(super) fn new(client: AsyncClient, options: ConnectOptions, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        client: AsyncClient,
+        relay: Arc<Relay>,
+        options: ConnectOptions,
+        stop: CancellationToken,
+    ) -> Self {
         let lost = Arc::new(Notify::new());
         let told = Arc::clone(&lost);
         client.set_connection_lost_callback(move |_| told.notify_one());
-        Self { client, options, stop, lost }
+        Self { client, relay, options, stop, lost }
     }
 
     pub(super) fn run(&self, mut end: impl End) {
@@ -110,7 +117,12 @@ impl Connector {
             self.disconnect();
         }
         // The library gives up by itself in time.
-        let response = self.answer(self.client.connect(self.options.clone()), None)?;
+        let connected = self.answer(self.client.connect(self.options.clone()), None);
+        // The library only knows that the relay has hung up.
+        let response = match (connected, self.relay.take_error()) {
+            (Err(Failure::Broken(_)), Some(error)) => return Err(Failure::Broken(error)),
+            (connected, _) => connected?,
+        };
         Ok(response.connect_response().is_some_and(|response| response.session_present))
     }
 
@@ -136,6 +148,7 @@ impl Connector {
         if let Some(Err(error)) = wait_for(self.client.disconnect(None), Some(GOODBYE_LIMIT)) {
             tracing::debug!("can't say goodbye to the MQTT broker: {error}");
         }
+        self.relay.finish(GOODBYE_LIMIT);
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{Connector, End, Failure},
+    relay,
 };
 use crate::{
     Handed, MqttEndpoint, Outbound, PublishOptions, TransportError, Unsent, outbound::check_size, waiting::wait_for,
@@ -36,9 +37,11 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         keeps_session: false,
         will: options.will,
     };
-    let client = client(endpoint, &wanted)?;
+    let relay = relay(endpoint, &wanted)?;
+    let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let connector = Connector::new(client.clone(), connect_options(endpoint, &wanted)?, stop.clone());
+    let connector =
+        Connector::new(client.clone(), Arc::clone(&relay), connect_options(endpoint, &wanted, &relay)?, stop.clone());
     let shared = Arc::new(Shared::default());
     let end = PublishingEnd(Arc::clone(&shared));
     let place = endpoint.to_string();

@@ -3,16 +3,12 @@
 //! The library acknowledges a message when our callback returns, and takes up the next one only then. So the callback
 //! waits for the receipt, and how fast receipts are given is how fast messages come.
 //!
-//! A receipt that will not be given must not end in an acknowledgement. The callback then stays where it is: the
-//! library, which can send no pings meanwhile, is given up by the broker, and what it acknowledges later counts for
-//! nothing. The broker delivers again on the next connection.
+//! A receipt that will not be given must not end in an acknowledgement. The connection is then cut before the callback
+//! returns, so that the broker does not get it and delivers again on the next connection.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use paho_mqtt::{Message, QOS_1};
@@ -22,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{ANSWER_LIMIT, Connector, End, Failure},
-    mqtt_keepalive,
+    relay,
+    relay::Relay,
 };
 use crate::{
     Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, SubscribeOptions, Subscription,
@@ -31,9 +28,6 @@ use crate::{
     subscription::{Inbox, Stopped},
     waiting::wait_for,
 };
-
-/// How much later than after one and a half keepalives a broker may give a client up; Mosquitto looks each 5 s.
-const GIVEN_UP_LATER: Duration = Duration::from_secs(8);
 
 /// Opens a subscriber's end.
 pub(crate) fn subscribe(
@@ -49,7 +43,8 @@ pub(crate) fn subscribe(
         keeps_session: true,
         will: None,
     };
-    let client = client(endpoint, &wanted)?;
+    let relay = relay(endpoint, &wanted)?;
+    let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
     let listener = Arc::new(Listener {
         inbox: Inbox { link, incoming, stop: stop.clone() },
@@ -57,12 +52,13 @@ pub(crate) fn subscribe(
         place: endpoint.to_string(),
         up: AtomicBool::new(false),
         said_down: AtomicBool::new(false),
-        given_up_after: mqtt_keepalive(options.keepalive).mul_f64(1.5) + GIVEN_UP_LATER,
+        relay: Arc::clone(&relay),
     });
     let receiving = Arc::clone(&listener);
     // `None` comes with each loss of the connection, which the connector hears of by another way.
     client.set_message_callback(move |_, message| message.iter().for_each(|message| receiving.take(message)));
-    let connector = Connector::new(client, connect_options(endpoint, &wanted)?, stop.clone());
+    let connector =
+        Connector::new(client, Arc::clone(&relay), connect_options(endpoint, &wanted, &relay)?, stop.clone());
     let end = SubscribingEnd { listener, subscribed: false };
     let name = format!("mqtt-{}", link.0);
     Subscription::spawn(stop, name, move || connector.run(end), || {})
@@ -76,7 +72,7 @@ struct Listener {
     place: String,
     up: AtomicBool,
     said_down: AtomicBool,
-    given_up_after: Duration,
+    relay: Arc<Relay>,
 }
 
 impl Listener {
@@ -86,22 +82,22 @@ impl Listener {
         if !self.filter.wants(message.topic().as_bytes()) {
             return;
         }
-        let (receipt, mut given) = Receipt::new();
+        let (receipt, given) = Receipt::new();
         let mut batch = Batch::default();
         let (topic, payload) = (message.topic().as_bytes(), message.payload());
         batch.push(Delivery { topic, payload, retained: message.retained() });
         batch.receipt = Some(receipt);
         let handed = self.say_up().and_then(|()| self.inbox.hand(Arrival::Batch(batch)));
-        if handed.is_ok() && self.wait_for_receipt(&mut given) {
+        if handed.is_ok() && self.wait_for_receipt(given) {
             return;
         }
+        self.relay.cut();
         // Whoever stopped us no longer listens.
-        let _ = self.say_down("a message could not be kept; the broker will have to deliver it again");
-        let _ = wait_for(given_or_never(&mut given), Some(self.given_up_after));
+        let _ = self.say_down("a message could not be kept; the broker will deliver it again");
     }
 
     /// Whether it was given; not if it was dropped, or we are told to stop.
-    fn wait_for_receipt(&self, given: &mut oneshot::Receiver<()>) -> bool {
+    fn wait_for_receipt(&self, given: oneshot::Receiver<()>) -> bool {
         let receipt = async {
             tokio::select! {
                 biased;
@@ -126,13 +122,6 @@ impl Listener {
             return Ok(());
         }
         self.inbox.hand(Arrival::Down { reason: format!("{}: {reason}", self.place) })
-    }
-}
-
-/// Ends only if the receipt is given after all.
-async fn given_or_never(given: &mut oneshot::Receiver<()>) {
-    if given.is_terminated() || given.await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -139,10 +139,8 @@ pub fn a_broken_link_is_told_of_and_comes_back(setting: &mut dyn Setting) {
         assert!(!listener.wait_for_down().is_empty());
         setting.mend_link(&mut publisher);
         listener.wait_for_up();
-        let payload = format!("after {round}");
-        let publisher = publisher.as_mut().unwrap();
-        send(&mut **publisher, "sensor/broken", payload.as_bytes());
-        assert_eq!(listener.payload(), payload);
+        // What a publisher hands over before it has noticed the break itself may be lost, or come twice.
+        send_until_heard(&mut **publisher.as_mut().unwrap(), &format!("sensor/broken/{round}"), &mut listener);
     }
 }
 
