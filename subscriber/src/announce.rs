@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use lastbeat_watchdog::{Flip, Notice, Unwatched};
 use lastbeat_wire::UtcNanos;
+use serde::Serialize;
 
 /// How flips are told on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,10 @@ impl Announcer {
     /// Tells a change of state.
     pub fn flip(self, flip: &Flip) {
         let told = match self {
-            Self::Json => serde_json::to_string(flip).map_err(io::Error::other).and_then(|json| line(&json)),
+            Self::Json => {
+                let told = Told { flip, alive: flip.to.alive() };
+                serde_json::to_string(&told).map_err(io::Error::other).and_then(|json| line(&json))
+            }
             Self::Text => line(&format!("{}  {}", shown(flip.at), sentence(flip))),
             Self::Quiet => {
                 tracing::info!("{}", sentence(flip));
@@ -56,6 +60,14 @@ pub fn unwatched(span: &Unwatched) {
     let length = humantime::format_duration(rounded(span.to.since(span.from)));
     let link = span.link.as_deref().unwrap_or("all links");
     tracing::info!("not watched for {length} ({link}): {}", span.reason);
+}
+
+/// A flip for machines: with the yes or no, `null` where nothing is claimed.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    flip: &'a Flip,
+    alive: Option<bool>,
 }
 
 fn line(text: &str) -> io::Result<()> {

@@ -28,6 +28,7 @@ fn a_foreign_publisher_is_stored_and_watched() {
     kitchen.raw("sensor/kitchen", br#"{"celsius":21.5}"#);
     subscriber.expect("kitchen", "unseen", "alive", "heard");
     let flip = subscriber.expect("kitchen", "alive", "unknown", "no_identity");
+    assert!(flip["alive"].is_null(), "nothing is claimed: {flip:#}");
     assert_eq!(flip["silence"], serde_json::json!({"secs": 0, "nanos": 500_000_000}), "{flip:#}");
     kitchen.raw("bye/kitchen", b"");
     subscriber.expect("kitchen", "unknown", "finished", "goodbye");
@@ -56,6 +57,7 @@ fn the_end_of_a_local_process_is_known_at_once_and_a_silent_one_is_looked_at() {
     child.kill().unwrap();
     let flip = subscriber.expect("dying", "alive", "dead", "process_gone");
     assert_eq!(flip["evidence"][0]["source"], "pidfd", "{flip:#}");
+    assert_eq!(flip["alive"], false, "{flip:#}");
     child.wait().unwrap();
 
     victim.reading(2);
