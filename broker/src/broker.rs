@@ -177,7 +177,7 @@ impl Broker {
                 match event {
                     PeerEvent::Joined => tracing::debug!("a {kind} has come"),
                     PeerEvent::Left => tracing::debug!("a {kind} has left or did not answer in time"),
-                    PeerEvent::Stranger => tracing::warn!("somebody who does not speak ZMTP called as a {kind}"),
+                    PeerEvent::Stranger => tracing::warn!("handshake with a {kind} failed: it hangs, or is no ZeroMQ"),
                     PeerEvent::Nobody => {}
                 }
             }

@@ -9,7 +9,7 @@ pub enum PeerEvent {
     Joined,
     /// A peer that had joined is gone, or did not answer in time.
     Left,
-    /// Something is there that does not speak our protocol.
+    /// Something is there, and the handshake with it failed: it hangs, or does not speak our protocol.
     Stranger,
     /// Nobody is there; it is tried again.
     Nobody,

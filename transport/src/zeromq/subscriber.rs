@@ -49,6 +49,7 @@ pub(crate) fn subscribe(
         address: address.clone(),
         up: None,
         malformed: 0,
+        handshakes_failed: 0,
         reported: None,
         frames: [zmq::Message::new(), zmq::Message::new()],
     };
@@ -92,6 +93,8 @@ struct Receiver {
     /// Whether the link was last said to be up.
     up: Option<bool>,
     malformed: u64,
+    /// Since the link was last up.
+    handshakes_failed: u32,
     reported: Option<Monotonic>,
     /// Reused for every message.
     frames: [zmq::Message; 2],
@@ -139,8 +142,16 @@ impl Receiver {
 
     fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
         while let Some(event) = self.sockets.monitor.next_event() {
-            if event == PeerEvent::Stranger {
-                tracing::warn!("{}: a peer does not speak ZMTP 3 as we do", self.address);
+            match event {
+                PeerEvent::Stranger => {
+                    self.handshakes_failed += 1;
+                    if self.handshakes_failed.is_power_of_two() {
+                        let times = self.handshakes_failed;
+                        tracing::warn!("{}: handshake failed ({times}): the peer hangs, or is no ZeroMQ", self.address);
+                    }
+                }
+                PeerEvent::Joined => self.handshakes_failed = 0,
+                PeerEvent::Left | PeerEvent::Nobody => {}
             }
             // A bound socket hears whoever comes: it stays up, however many are there.
             if way == Way::Bind {
@@ -150,7 +161,7 @@ impl Receiver {
                 PeerEvent::Joined => self.say(true, "")?,
                 PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
                 PeerEvent::Nobody => self.say(false, "nobody answers there")?,
-                PeerEvent::Stranger => self.say(false, "what answers there does not speak ZeroMQ")?,
+                PeerEvent::Stranger => self.say(false, "the handshake failed: the peer hangs, or is no ZeroMQ")?,
             }
         }
         Ok(())
