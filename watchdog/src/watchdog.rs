@@ -182,9 +182,7 @@ impl Watchdog {
     /// A live message shows that a publisher lives: nothing before it counts any more.
     fn alive(&mut self, now: Now, index: usize, heard: &Heard<'_>, heard_at: Monotonic) {
         let publisher = &mut self.publishers[index];
-        if publisher.will.as_ref().is_some_and(|will| will.at < heard_at) {
-            publisher.will = None;
-        }
+        publisher.will = None;
         if heard.link.is_none() {
             publisher.hear(now, heard_at);
             return;
