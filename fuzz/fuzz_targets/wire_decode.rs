@@ -27,6 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let mut again = decode(kind, &written).expect("what was written is read");
         if let (Body::Reading(again), Body::Reading(reading)) = (&mut again.body, &message.body) {
+            assert!(again.fields.iter().eq(reading.fields.iter()), "{again:?}");
             // How many values were left out is told once.
             again.fields = reading.fields.clone();
         }

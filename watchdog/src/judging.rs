@@ -92,7 +92,7 @@ impl Watchdog {
             return;
         }
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Will };
-        publisher.will = Some(Ended { at: now.monotonic, evidence });
+        publisher.will = Some(evidence);
         let watched = publisher.phase == Phase::Watching && self.links.sees(publisher).is_some();
         let (state, process) = (publisher.state, publisher.identity());
         let local = process.is_some_and(|process| self.is_local(process));
@@ -177,7 +177,7 @@ impl Watchdog {
     /// The verdict falls.
     fn conclude(&mut self, now: Now, index: usize, mut missed: Option<Monotonic>, mut evidence: Vec<Evidence>) {
         let publisher = &mut self.publishers[index];
-        evidence.extend(publisher.will.as_ref().map(|will| will.evidence.clone()));
+        evidence.extend(publisher.will.clone());
         let verdict = judge(&evidence);
         let ended = verdict.state() == State::Dead && verdict.cause() != Cause::Will;
         if publisher.state == State::Alive {

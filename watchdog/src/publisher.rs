@@ -90,7 +90,8 @@ pub(crate) struct Publisher {
     /// The process that is watched, and the one before it.
     pub current: Option<Process>,
     pub previous: Option<Process>,
-    pub will: Option<Ended>,
+    /// The will a broker published since it was last heard.
+    pub will: Option<Evidence>,
     /// When two processes last spoke under the id.
     pub conflict: Option<Monotonic>,
     pub expected: bool,

@@ -293,7 +293,7 @@ impl Publisher {
             process.last_heard = None;
         }
         let processes = self.current.iter_mut().chain(&mut self.previous);
-        for ended in processes.filter_map(|process| process.ended.as_mut()).chain(&mut self.will) {
+        for ended in processes.filter_map(|process| process.ended.as_mut()) {
             ended.at = now.monotonic;
         }
     }

@@ -6,7 +6,7 @@ use lastbeat_wire::{BootId, Monotonic, PublisherId, UtcNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
-use crate::publisher::{Counts, Ended, Process, Publisher};
+use crate::publisher::{Counts, Process, Publisher};
 use crate::state::{Cause, State};
 
 /// The watchdog's memory at one instant, to be kept and given back.
@@ -35,7 +35,7 @@ pub(crate) struct Kept {
     pub links: Vec<String>,
     pub current: Option<Process>,
     pub previous: Option<Process>,
-    pub will: Option<Ended>,
+    pub will: Option<Evidence>,
     pub conflict: Option<Monotonic>,
     pub counts: Counts,
 }

@@ -45,7 +45,6 @@ impl Watchdog {
         }
         publisher.previous = publisher.current.replace(Process::new(Some(identity)));
         publisher.counts.restarts += 1;
-        publisher.will = None;
         let id = publisher.id.clone();
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
         self.attend(index);

@@ -158,9 +158,13 @@ impl Watchdog {
         let waited = process.delay.of(now, heard.header, threshold);
         let heard_at = now.monotonic.minus(waited.surely);
         let earliest = now.monotonic.minus(waited.possibly);
-        // A foreign publisher that never told its process may come back at once, under the same, unknown one.
-        let posthumous =
-            process.identity.is_some() && process.ended.as_ref().is_some_and(|ended| earliest <= ended.at.plus(settle));
+        // What was sent before another message that had come, was sent before the end. A foreign publisher that never told
+        // its process may come back at once, under the same, unknown one.
+        let posthumous = process.identity.is_some()
+            && process
+                .ended
+                .as_ref()
+                .is_some_and(|ended| earliest <= ended.at.plus(settle) || matches!(place, Place::Late { .. }));
         let late = waited.surely >= threshold || posthumous;
         publisher.count(heard, place, late);
         if heard.kind == Kind::Bye {
@@ -182,9 +186,7 @@ impl Watchdog {
     /// A live message shows that a publisher lives: nothing before it counts any more.
     fn alive(&mut self, now: Now, index: usize, heard: &Heard<'_>, heard_at: Monotonic) {
         let publisher = &mut self.publishers[index];
-        if publisher.will.as_ref().is_some_and(|will| will.at < heard_at) {
-            publisher.will = None;
-        }
+        publisher.will = None;
         if heard.link.is_none() {
             publisher.hear(now, heard_at);
             return;

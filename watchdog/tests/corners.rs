@@ -204,6 +204,73 @@ fn a_will_that_looks_up_a_process_just_before_its_deadline_does_not_put_the_verd
 }
 
 #[test]
+fn a_process_that_started_earlier_than_the_one_that_is_watched_is_no_restart() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(8, 1)));
+    bench.hear(1, FIRST, &of(process(7, 1)));
+    let status = bench.watchdog.status(at(1), "light").unwrap();
+    assert_eq!((status.pid, status.counts.restarts, status.counts.conflicts), (Some(8), 0, 0));
+    bench.hear(2, FIRST, &of(process(7, 1)));
+    let status = bench.watchdog.status(at(2), "light").unwrap();
+    assert_eq!((status.pid, status.counts.restarts, status.counts.conflicts), (Some(8), 0, 1));
+    // The one that is watched is heard no more for a threshold: now it is the other one.
+    bench.hear(50, FIRST, &of(process(7, 1)));
+    assert_eq!(bench.watchdog.status(at(50), "light").unwrap().pid, Some(7));
+}
+
+#[test]
+fn maintenance_that_ends_while_messages_settle_is_judged_after_that() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 2)));
+    bench.then(10, |watchdog, now| watchdog.pause(now, "light", None));
+    bench.then(100, |watchdog, now| watchdog.stalled(now, at(90).utc));
+    assert_eq!(bench.then(100, |watchdog, now| watchdog.resume_watching(now, "light")), State::Paused);
+    assert_eq!(bench.then(101, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_goodbye_on_an_earlier_boot_of_this_host_does_not_silence_a_process_on_this_one() {
+    let mut bench = Bench::new();
+    let day = 86_400;
+    bench.then(10 * day, |watchdog, now| watchdog.link_up(now, FIRST));
+    let bye = |watchdog: &mut Watchdog, now| say(watchdog, now, Kind::Bye, Some(FIRST), &of(process(7, 2)));
+    assert_eq!(bench.then(10 * day, bye), State::Finished);
+    let snapshot = bench.watchdog.snapshot(at(10 * day));
+    bench.rules.host = Some(HostView { process: process(1, 3), booted_at: at(10 * day).utc });
+    // A minute after the boot, as its own monotonic clock has it.
+    let rebooted = |seconds: u64| Now { utc: at(10 * day + seconds).utc, ..at(seconds) };
+    let mut watchdog = Watchdog::new(bench.rules, rebooted(61));
+    watchdog.restore(rebooted(61), snapshot);
+    watchdog.begin(rebooted(61), Some(at(10 * day).utc));
+    watchdog.link_up(rebooted(61), FIRST);
+    let silence = watchdog.status(rebooted(61), "light").unwrap().silence;
+    assert_eq!(silence, Some(Duration::from_secs(61)));
+    let beat = say(&mut watchdog, rebooted(63), Kind::Beat, Some(FIRST), &of(process(7, 2)));
+    assert_eq!(beat, Reception::Live);
+    assert_eq!(watchdog.status(rebooted(63), "light").unwrap().state, State::Alive);
+}
+
+#[test]
+fn a_flip_to_alive_in_the_log_takes_back_the_end_that_was_logged_before_it() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.then(5, |watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone)));
+    // What revived it could not be read, so it is not in the log as a message.
+    assert_eq!(bench.hear(10, FIRST, &Header::default()), State::Alive);
+    let flips = bench.told.iter().filter_map(|told| if let Output::Flip(flip) = told { Some(flip) } else { None });
+    let mut again = Bench::new();
+    say(&mut again.watchdog, at(0), Kind::Beat, None, &of(process(7, 1)));
+    flips.for_each(|flip| again.watchdog.replay(at(20), flip));
+    again.watchdog.begin(at(20), Some(at(10).utc));
+    again.then(20, |watchdog, now| watchdog.link_up(now, FIRST));
+    again.then(20, |watchdog, now| watchdog.link_up(now, SECOND));
+    assert_eq!(again.then(30, |_, _| ()), State::Blind);
+}
+
+#[test]
 fn a_publisher_brought_back_without_its_links_is_judged_only_when_all_are_up() {
     let mut bench = Bench::new();
     say(&mut bench.watchdog, at(0), Kind::Beat, None, &of(process(7, 2)));
@@ -214,6 +281,21 @@ fn a_publisher_brought_back_without_its_links_is_judged_only_when_all_are_up() {
     assert_eq!(bench.then(1000, |watchdog, now| watchdog.link_up(now, SECOND)), State::Blind);
     assert_eq!(bench.then(1049, |_, _| ()), State::Blind);
     assert_eq!(bench.then(1050, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_link_that_is_down_is_not_forgotten_for_being_quiet() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    bench.hear(0, SECOND, &of(process(7, 2)));
+    bench.then(1, |watchdog, now| watchdog.link_down(now, SECOND, "reset"));
+    for beat in 0..20 {
+        bench.hear(10 * beat + 10, FIRST, &of(process(7, 2)));
+    }
+    assert_eq!(bench.then(200, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+    assert_eq!(bench.then(300, |watchdog, now| watchdog.link_up(now, SECOND)), State::Blind);
+    assert_eq!(bench.then(350, |_, _| ()), State::Unknown);
 }
 
 #[test]
