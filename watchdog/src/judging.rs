@@ -99,7 +99,7 @@ impl Watchdog {
         // Once there was a verdict, a broker that waits longer than the threshold says now what nobody could tell then.
         let asks = local && state == State::Alive || matches!(state, State::Silent | State::Suspended | State::Unknown);
         if watched && asks {
-            self.watch_until(index, now.monotonic.max(self.settled_at));
+            self.watch_until(index, now.monotonic);
         }
     }
 

@@ -118,7 +118,7 @@ impl Watchdog {
         let Some(index) = self.find(publisher) else { return false };
         let paused = self.publishers[index].is_paused();
         if paused {
-            self.watch_until(index, now.monotonic.max(self.settled_at));
+            self.watch_until(index, now.monotonic);
             self.due(now);
         }
         paused
