@@ -76,7 +76,8 @@ fn read_all(log: &Log) -> Vec<(u8, Vec<u8>)> {
 
 impl Harm {
     fn be_done(&self, dir: &Path) {
-        let mut files: Vec<_> = fs::read_dir(dir).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(dir).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
         files.sort();
         let file = |number: u8| files.get(usize::from(number) % files.len().max(1));
