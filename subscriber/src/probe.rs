@@ -14,8 +14,8 @@ use crate::intake::Finding;
 #[derive(Debug, Clone)]
 pub struct Probe {
     findings: mpsc::Sender<Finding>,
-    /// Processes whose end is waited for.
-    attended: Arc<Mutex<HashSet<ProcessIdentity>>>,
+    /// Processes whose end is waited for; one may publish under several ids.
+    attended: Arc<Mutex<HashSet<Attend>>>,
 }
 
 impl Probe {
@@ -36,26 +36,26 @@ impl Probe {
 
     /// Waits for the end of a process. Where the kernel can't tell, its silence will.
     pub fn attend(&self, attend: Attend) {
-        if self.attended().insert(attend.process) {
+        if self.attended().insert(attend.clone()) {
             let probe = self.clone();
             tokio::spawn(async move {
                 let process = attend.process;
                 match ended(&process).await {
                     Ok(evidence) => {
-                        let finding = Finding::Exited(attend.publisher, process, evidence);
+                        let finding = Finding::Exited(attend.publisher.clone(), process, evidence);
                         let _ = probe.findings.send(finding).await;
                     }
                     Err(error) => {
-                        let publisher = attend.publisher;
+                        let publisher = &attend.publisher;
                         tracing::warn!(%publisher, "its end will be known by its silence only: {error}");
                     }
                 }
-                probe.attended().remove(&process);
+                probe.attended().remove(&attend);
             });
         }
     }
 
-    fn attended(&self) -> std::sync::MutexGuard<'_, HashSet<ProcessIdentity>> {
+    fn attended(&self) -> std::sync::MutexGuard<'_, HashSet<Attend>> {
         self.attended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

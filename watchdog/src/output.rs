@@ -33,7 +33,7 @@ pub struct Question {
 }
 
 /// Watch for the end of this process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attend {
     /// Whose process.
     pub publisher: PublisherId,
