@@ -126,11 +126,11 @@ pub fn bring_back(
 /// Tells the watchdog a record of the time before; the record's own time.
 fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        Record::Message(message) => {
+        // One that can't be read is refused again, and shows as before that its publisher lives.
+        Record::Message(message) | Record::Refused { message, .. } => {
             replay_message(watchdog, now, message);
             Some(message.received_at)
         }
-        Record::Refused { message, .. } => Some(message.received_at),
         Record::Status(status) => Some(status.at),
         Record::Flip(flip) => {
             watchdog.replay(now, flip);
