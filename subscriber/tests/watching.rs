@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use lastbeat_host::Own;
 use lastbeat_wire::{Body, Header, ProcessIdentity};
@@ -17,6 +17,34 @@ fn bound() -> (String, String) {
 fn header() -> Header<'static> {
     let own = Own::read().unwrap();
     Header { process: Some(own.process), host: Some(own.host_name.into()), ..Header::default() }
+}
+
+/// A process that waits, and who it is.
+fn child() -> (Child, ProcessIdentity) {
+    let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let table = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let start = table.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
+    (child, process)
+}
+
+#[test]
+fn the_end_of_a_process_is_told_under_each_id_it_publishes_as() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = bound();
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let (mut child, process) = child();
+    let header = Header { process: Some(process), ..Header::default() };
+    let mut publishers = ["one", "other"].map(|id| (id, Publisher::connect(&to, id, header.clone())));
+    for (id, publisher) in &mut publishers {
+        publisher.reading(1);
+        subscriber.expect(id, "unseen", "alive", "heard");
+    }
+    child.kill().unwrap();
+    let mut told = [subscriber.flip(), subscriber.flip()].map(|flip| [flip["publisher"].clone(), flip["to"].clone()]);
+    told.sort_by_key(|[publisher, _]| publisher.to_string());
+    assert_eq!(told, [["one", "dead"], ["other", "dead"]]);
+    child.wait().unwrap();
 }
 
 #[test]
@@ -47,10 +75,7 @@ fn the_end_of_a_local_process_is_known_at_once_and_a_silent_one_is_looked_at() {
     hung.reading(1);
     subscriber.expect("running", "unseen", "alive", "heard");
 
-    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let table = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let start = table.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
-    let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
+    let (mut child, process) = child();
     let mut victim = Publisher::connect(&to, "dying", Header { process: Some(process), ..Header::default() });
     victim.reading(1);
     subscriber.expect("dying", "unseen", "alive", "heard");
