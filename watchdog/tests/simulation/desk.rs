@@ -47,6 +47,8 @@ pub enum News {
     Exit(String, ProcessIdentity),
     Pause(String, Option<i64>),
     Resume(String),
+    /// The snapshot is due.
+    Save,
 }
 
 #[derive(Debug, Clone)]
@@ -112,7 +114,7 @@ impl Desk {
         std::mem::take(&mut self.requests)
     }
 
-    pub fn save(&mut self, now: Now) {
+    fn save(&mut self, now: Now) {
         if let Some(watchdog) = &self.watchdog {
             // As it comes back from a file.
             let written = serde_json::to_string(&watchdog.snapshot(now)).expect("a snapshot can be written");
@@ -186,7 +188,7 @@ impl Desk {
             return;
         }
         match &news {
-            News::Nothing => {}
+            News::Nothing | News::Save => {}
             News::Message(delivery) => {
                 let before = watchdog.status(now, &delivery.publisher);
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
@@ -231,6 +233,9 @@ impl Desk {
                 Output::Ask(_) => self.requests.push(output),
                 Output::Notice(_) | Output::Unwatched(_) => {}
             }
+        }
+        if matches!(news, News::Save) {
+            self.save(now);
         }
     }
 }

@@ -165,7 +165,7 @@ impl World {
                 self.desk.clock_stepped |= whose.is_none();
                 *self.clocks.entry(whose.clone()).or_default() += by;
             }
-            Event::Saves => self.desk.save(self.clock()),
+            Event::Saves => self.tell(News::Save),
             Event::Stops => self.desk.stop(),
             Event::Starts => self.start_watchdog(),
             Event::Stalls(span) => {
