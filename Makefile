@@ -5,7 +5,7 @@
 help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
-	@echo "make check  formatting, lints, documentation"
+	@echo "make check  formatting, lints, documentation, generated dashboards"
 
 run: setup-run
 	cargo build --release --locked --bin lastbeat-broker --bin lastbeat-publisher --bin lastbeat-subscriber
@@ -19,6 +19,7 @@ check: setup-run
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	grafana/dashboards.py --check
 
 setup-run:
 	@scripts/install build

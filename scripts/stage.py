@@ -3,13 +3,14 @@
 Each ends the program with the reason at the first thing that is not as it should be.
 """
 
-import atexit
+import contextlib
 import os
 import pathlib
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -51,14 +52,16 @@ def run(command, **environment):
 
 
 class Running:
-    """A command that runs until it is stopped, and must then end well. When this program ends before, it is killed."""
+    """A command that runs until it is stopped, and must then end well; one that is not stopped is killed with the stage."""
+
+    all = []
 
     def __init__(self, command, **environment):
         print(f"$ {command} &", flush=True)
         self.command = command
         self.process = subprocess.Popen(f"exec {command}", shell=True, env={**os.environ, **environment},
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(self.kill)
+        self.all.append(self)
 
     def stop(self, code=0):
         if self.process.poll() is None:
@@ -71,6 +74,17 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def folder_of_this_run():
+    """A folder that goes when what runs in it has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            for program in Running.all:
+                program.kill()
 
 
 def mosquitto(folder):
