@@ -184,7 +184,8 @@ def heartbeats():
         [query(f'SELECT max("{count}") FROM "heartbeat" WHERE {THEIRS} {EACH}', f"$tag_publisher {count}")
          for count in ("missed", "duplicates")], min=0, decimals=0)
     latency = chart(
-        "Verdict latency", 12, 8, [query(f'SELECT "latency_s" FROM "flip" WHERE {THEIRS} GROUP BY "publisher"', "$tag_publisher")],
+        "Verdict latency", 12, 8,
+        [query(f'SELECT "latency_s" FROM "flip" WHERE {THEIRS} GROUP BY "publisher"', "$tag_publisher")],
         "s", {"drawStyle": "points", "pointSize": 7, "showPoints": "always"}, min=0,
         description="From when it happened to when the watchdog knew.")
     told = table(
@@ -205,14 +206,15 @@ def machines():
         return values(measurement, alias, "\"type\" =~ /_octets$/", "instance", 'non_negative_derivative(last("value"), 1s)')
 
     busy = "\"type\" = 'percent' AND \"type_instance\" != 'idle'"
+    memory, load = "\"type\" = 'memory'", "\"type\" = 'load'"
     stacked = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40, "lineWidth": 0}
     panels = [
         chart("CPU", 8, 8, [values("cpu_value", "$tag_type_instance", busy, "type_instance")], "percent", stacked,
               source=MACHINES, min=0, max=100),
-        chart("Memory", 8, 8, [values("memory_value", "$tag_type_instance", "\"type\" = 'memory'", "type_instance")], "bytes", stacked,
+        chart("Memory", 8, 8, [values("memory_value", "$tag_type_instance", memory, "type_instance")], "bytes", stacked,
               source=MACHINES, min=0),
-        chart("Load", 8, 8, [values(f"load_{term}term", f"{term} term", "\"type\" = 'load'") for term in ("short", "mid", "long")], "short",
-              source=MACHINES, min=0),
+        chart("Load", 8, 8, [values(f"load_{term}term", f"{term} term", load) for term in ("short", "mid", "long")],
+              "short", source=MACHINES, min=0),
         chart("Network", 12, 8, [per_second("interface_rx", "$tag_instance in"),
                                  per_second("interface_tx", "$tag_instance out")], "Bps", source=MACHINES, min=0),
         chart("Disk", 12, 8, [per_second("disk_read", "$tag_instance read"),

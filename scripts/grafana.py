@@ -83,9 +83,6 @@ class Frame:
     def __init__(self, name, columns):
         self.name, self.columns = name, columns
 
-    def rows(self):
-        return max(map(len, self.columns.values()), default=0)
-
 
 class Board:
     """A dashboard with its data sources. What is chosen of each variable is in `chosen`: a list of values, or `ALL`."""
@@ -150,7 +147,7 @@ class Board:
             return [table(series)] if series else []
         alias = self.interpolate(target.get("alias", ""), scoped)
         return [
-            Frame(named(alias, one, column), {"Time": [row[0] for row in one["values"]], column: [row[place] for row in one["values"]]})
+            Frame(named(alias, one, column), {name: [row[at] for row in one["values"]] for name, at in (("Time", 0), (column, place))})
             for one in series for place, column in enumerate(one["columns"]) if column != "time"
         ]
 
