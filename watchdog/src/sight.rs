@@ -33,7 +33,9 @@ impl Watchdog {
                 _ if publisher.has_ended() => settled,
                 State::Blind => {
                     publisher.cause = Cause::LinkBack;
-                    now.monotonic.plus(publisher.threshold)
+                    let deadline = now.monotonic.plus(publisher.threshold);
+                    self.touch(index);
+                    deadline
                 }
                 State::Unseen if publisher.expected => now.monotonic.plus(publisher.threshold),
                 State::Silent | State::Suspended => {
@@ -73,6 +75,7 @@ impl Watchdog {
         match publisher.state {
             State::Blind => {
                 publisher.cause = Cause::LinkDown;
+                self.touch(index);
                 self.stop_watching(index);
             }
             State::Alive | State::Paused => self.blind(now, index, reason),
@@ -192,6 +195,7 @@ impl Watchdog {
             if !same_boot {
                 publisher.rebooted(now);
             }
+            self.touch(index);
         }
     }
 
@@ -214,6 +218,7 @@ impl Watchdog {
             }
             _ => {}
         }
+        self.touch(index);
         self.stop_watching(index);
     }
 
