@@ -20,7 +20,9 @@ impl Watchdog {
     /// that fell before stands until it is heard.
     pub fn link_up(&mut self, now: Now, link: LinkNumber) {
         let Some(unwatched) = self.links.set_up(now, link) else { return };
-        self.outputs.push(Output::Unwatched(unwatched));
+        if unwatched.from < unwatched.to {
+            self.outputs.push(Output::Unwatched(unwatched));
+        }
         let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
             let publisher = &mut self.publishers[index];

@@ -24,10 +24,12 @@ pub struct Detail {
 }
 
 impl Watchdog {
-    /// The publishers that were heard or changed otherwise since the last call: places in the order in which they became
-    /// known, each once, in no order. Not asked for, they take four bytes a publisher and no more.
-    pub fn touched(&mut self) -> Vec<u32> {
-        let touched = std::mem::take(&mut self.touched);
+    /// At most `most` of the publishers that were heard or changed otherwise since they were told last, those first that
+    /// changed first. Each is told once, as its place in the order in which publishers became known. Not asked for, they
+    /// take four bytes a publisher and no more.
+    pub fn touched(&mut self, most: usize) -> Vec<u32> {
+        let most = most.min(self.touched.len());
+        let touched: Vec<u32> = self.touched.drain(..most).collect();
         for index in &touched {
             self.publishers[*index as usize].touched = false;
         }

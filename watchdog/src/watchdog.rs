@@ -72,7 +72,7 @@ impl Watchdog {
     /// # Panics
     /// With more than 64 links.
     pub fn new(rules: WatchRules, now: Now) -> Self {
-        let links = Links::all_down(&rules.links, now.utc);
+        let links = Links::all_down(&rules.links, rules.own_link, now.utc);
         let mut expected: Vec<_> =
             rules.publishers.iter().filter(|(_, rules)| rules.expected).map(|(id, _)| id.clone()).collect();
         expected.sort();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lastbeat_watchdog::{
-    Cause, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, Question, Reception, Source, State,
-    WatchRules, Watchdog,
+    Cause, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, PublisherRules, Question, Reception,
+    Source, State, WatchRules, Watchdog,
 };
 use lastbeat_wire::{BootId, Header, HostId, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
@@ -382,24 +382,21 @@ fn who_was_touched_is_told_once_and_who_was_not_is_not() {
     for (seconds, publisher) in [(0, "light"), (1, "other"), (2, "light")] {
         hear(&mut bench, seconds, publisher);
     }
-    let mut both = bench.watchdog.touched();
-    both.sort_unstable();
-    assert_eq!(both, [0, 1]);
-    assert!(bench.watchdog.touched().is_empty());
+    assert_eq!(bench.watchdog.touched(1), [0]);
+    assert_eq!(bench.watchdog.touched(9), [1]);
+    assert!(bench.watchdog.touched(9).is_empty());
     hear(&mut bench, 30, "other");
-    assert_eq!(bench.watchdog.touched(), [1]);
+    assert_eq!(bench.watchdog.touched(9), [1]);
     assert_eq!(bench.watchdog.status_at(at(30), 1).publisher.as_str(), "other");
     // Nothing is heard: the deadline of `light` changes it, and only it.
     assert_eq!(bench.then(52, |_, _| ()), State::Unknown);
-    assert_eq!(bench.watchdog.touched(), [0]);
+    assert_eq!(bench.watchdog.touched(9), [0]);
     bench.then(60, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
-    assert_eq!(bench.watchdog.touched(), [1], "a verdict that fell before stands, the other is blind");
+    assert_eq!(bench.watchdog.touched(9), [1], "a verdict that fell before stands, the other is blind");
     bench.then(61, |watchdog, now| watchdog.link_up(now, FIRST));
-    assert_eq!(bench.watchdog.touched(), [1], "its cause is another now");
+    assert_eq!(bench.watchdog.touched(9), [1], "its cause is another now");
     bench.restart(70, Some(65));
-    let mut all = bench.watchdog.touched();
-    all.sort_unstable();
-    assert_eq!(all, [0, 1], "after a restart all are new");
+    assert_eq!(bench.watchdog.touched(9), [0, 1], "after a restart all are new");
 }
 
 #[test]
@@ -416,4 +413,43 @@ fn all_that_is_known_of_a_publisher_can_be_asked_for() {
     assert_eq!((detail.paused_until, detail.evidence.len()), (Some(at(10).utc), 1));
     bench.then(2, |watchdog, now| watchdog.resume_watching(now, "light"));
     assert_eq!(bench.watchdog.detail(at(2), "light").unwrap().paused_until, None);
+}
+
+#[test]
+fn who_was_never_heard_is_not_missed_on_the_own_link_alone_and_who_was_heard_on_it_is() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["first".to_owned(), "own".to_owned()],
+        own_link: Some(SECOND),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    assert!(bench.told.is_empty(), "it was never down");
+    assert_eq!(bench.then(1_000, |_, _| ()), State::Unseen);
+    bench.then(1_000, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(1_049, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(1_050, |_, _| ()), State::Unknown);
+    bench.then(1_060, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    assert_eq!(bench.hear(1_100, SECOND, &Header::default()), State::Alive);
+    assert_eq!(bench.then(1_149, |_, _| ()), State::Alive);
+    assert_eq!(bench.then(1_150, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn without_another_link_who_was_never_heard_is_missed_on_the_own_one() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["own".to_owned()],
+        own_link: Some(FIRST),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(49, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(50, |_, _| ()), State::Unknown);
 }
