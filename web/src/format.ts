@@ -52,6 +52,13 @@ export function value(v: number | boolean | string | null): string {
   return (size >= 1e6 || size < 1e-4 ? v.toExponential(3) : String(Number(v.toPrecision(6)))).replace(/^-/, '−');
 }
 
+/** A silence in thresholds: `82 %`, `138 %`, `7.1 ×`, `605 ×`. Never rounded up to the next threshold. */
+export function thresholds(share: number): string {
+  if (share < 2) return `${Math.floor(share * 100)} %`;
+  if (share >= 1000) return '>999 ×';
+  return `${share < 10 ? (Math.floor(share * 10) / 10).toFixed(1) : Math.floor(share)} ×`;
+}
+
 /** A share that never rounds to what it is not: 0.99999 is `99.99 %`, 1 is `100 %`. */
 export function percent(share: number): string {
   if (share >= 1) return '100 %';

@@ -27,7 +27,7 @@ export class Overview implements View {
   private readonly flips = new FlipList();
   private readonly vitals = h('p', { class: 'vitals' });
   private readonly search = h('input', {
-    type: 'search', placeholder: 'Search publisher or host', 'aria-label': 'Search publisher or host', autocomplete: 'off', spellcheck: 'false',
+    type: 'search', placeholder: innerWidth < 720 ? 'Search' : 'Search publisher or host', 'aria-label': 'Search publisher or host', autocomplete: 'off', spellcheck: 'false',
     enterkeyhint: 'search', autocapitalize: 'off',
   });
   private readonly table: Table;

@@ -1,7 +1,7 @@
 // One row of the table: made once, then shown for one publisher after the other as the reader scrolls.
 import type { Entry, Fleet } from '../fleet';
 import { attribute, h, svg, text } from '../dom';
-import { brief, count, exact, rate, span } from '../format';
+import { brief, count, exact, rate, span, thresholds } from '../format';
 import { mark, remark } from '../mark';
 import { link } from '../router';
 import type { State } from '../api';
@@ -92,7 +92,7 @@ export class RowView {
       this.fill.style.transform = `scaleX(${width})`;
     }
     attribute(this.root, 'data-past', share >= 1 ? 'over' : share >= 0.8 ? 'near' : null);
-    text(this.share, !measured ? '' : share < 10 ? `${Math.floor(share * 100)} %` : `${count(Math.floor(share))} ×`);
+    text(this.share, measured ? thresholds(share) : '');
     attribute(this.share, 'title', measured ? `silent for ${span(silence)} of ${span(entry.threshold_s)}` : null);
   }
 

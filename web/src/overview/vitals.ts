@@ -7,7 +7,7 @@ const shown = new WeakMap<Element, string>();
 
 export function vitals(root: HTMLElement, figures: Figures): void {
   const { totals } = figures;
-  const parts: [string, string?][] = [[`${rate(figures.rate)} messages/s`], [`${count(totals.messages)} in all`]];
+  const parts: [string, ('up' | 'down' | 'minor')?][] = [[`${rate(figures.rate)} messages/s`], [`${count(totals.messages)} in all`, 'minor']];
   for (const [n, what] of [[totals.refused, 'unreadable'], [totals.duplicates, 'duplicates'], [totals.unknown, 'beyond the most publishers']] as const) {
     if (n) parts.push([`${count(n)} ${what}`]);
   }
@@ -19,5 +19,7 @@ export function vitals(root: HTMLElement, figures: Figures): void {
   const text = JSON.stringify(parts);
   if (shown.get(root) === text) return;
   shown.set(root, text);
-  root.replaceChildren(...parts.flatMap(([part, health]) => [h('span', { 'data-health': health }, part), ' ']));
+  root.replaceChildren(...parts.flatMap(([part, health]) => [
+    h('span', health === 'minor' ? { 'data-minor': true } : { 'data-health': health }, part), ' ',
+  ]));
 }

@@ -48,6 +48,7 @@ export class Board {
   /** The fields as they are known now; `messages` tells whether there may be something new. */
   show(fields: readonly Field[], messages: number, live: boolean): void {
     const charted = fields.filter((field) => field.type !== 'text');
+    const before = this.boxes.size;
     for (const field of charted) {
       let box = this.boxes.get(field.name);
       if (!box) {
@@ -58,6 +59,7 @@ export class Board {
       }
       box.show(field);
     }
+    if (this.boxes.size !== before) this.head();
     text(this.told, charted.length ? '' : fields.length ? 'It sends texts only: their latest values stand beside.' : 'It sends no readings, only signs of life: there is nothing to chart.');
     const due = Math.min(LATEST_MS, Math.max(SOONEST_MS, this.range.seconds() * SHARE * 1000));
     if (live && !this.range.zoom && !document.hidden && messages !== this.fetchedMessages && performance.now() - this.fetchedAt > due && !this.asking) {
@@ -88,7 +90,7 @@ export class Board {
     const exported = (measurement: string, name: string): HTMLElement =>
       h('a', { href: address('export', { measurement, publisher: this.id, ...this.range.query(), format: 'csv' }), download: '' }, name);
     this.exports.replaceChildren('Export this range as CSV: ', exported('sensor', 'readings'), ', ', exported('heartbeat', 'heartbeats'),
-      h('span', { class: 'hint' }, ' Drag over a chart to zoom, double-click to reset.'));
+      this.boxes.size ? h('span', { class: 'hint' }, ' Drag over a chart to zoom, double-click to reset.') : '');
   }
 
   private sight(entries: IntersectionObserverEntry[]): void {

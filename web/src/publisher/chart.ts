@@ -55,7 +55,8 @@ export class Chart {
     const stepped = uPlot.paths.stepped?.({ align: 1 });
     const line: uPlot.Series = { stroke: main, width: 1.5, points: { show: (_u, _s, from, to) => to - from < 60, size: 4, fill: main }, spanGaps: false };
     if (boolean && data.lines.length === 1 && stepped) line.paths = stepped;
-    const edge: uPlot.Series = { width: 0, points: { show: false }, spanGaps: false };
+    // The edges are drawn, too: a band one bucket wide would hardly be seen.
+    const edge: uPlot.Series = { stroke: () => style('--chart-band'), width: 1, points: { show: false }, spanGaps: false };
     const axis = { stroke: () => style('--ink-3'), font: FONT, grid: { stroke: () => style('--line'), width: 1 }, ticks: { show: false } };
     const banded = data.lines.length === 3;
     return {

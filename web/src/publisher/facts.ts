@@ -31,8 +31,8 @@ export class Facts {
     this.pair(this.about, 'host', entry.host ?? 'never told');
     this.pair(this.about, 'process', entry.pid === null ? 'never told' : `PID ${entry.pid}`);
     if (detail.process) {
-      this.pair(this.about, 'host id', String(detail.process.host));
-      this.pair(this.about, 'boot', String(detail.process.boot));
+      this.pair(this.about, 'host id', String(detail.process.host)).className = 'code';
+      this.pair(this.about, 'boot', String(detail.process.boot)).className = 'code';
       if (detail.process.pidns) this.pair(this.about, 'PID namespace', String(detail.process.pidns));
       this.pair(this.about, 'started', `${detail.process.start} ticks`);
     }

@@ -2,7 +2,7 @@
 import type { Detail, Row, State } from '../api';
 import type { Entry } from '../fleet';
 import { attribute, h, text } from '../dom';
-import { count, exact, moment, span } from '../format';
+import { exact, moment, span, thresholds } from '../format';
 import { mark, remark } from '../mark';
 import { kind } from '../states';
 import { Pause } from './pause';
@@ -55,9 +55,8 @@ export class Hero {
     const measured = silence !== null && !UNMEASURED.has(entry.state);
     this.fill.style.transform = `scaleX(${measured ? Math.min(share, BAR_END) / BAR_END : 0})`;
     attribute(this.root, 'data-past', !measured ? null : share >= 1 ? 'over' : share >= 0.8 ? 'near' : null);
-    const times = share < 10 ? `${Math.floor(share * 100)} %` : `${count(Math.floor(share))} times`;
     const quiet = silence === null ? '' : span(silence < 10 ? silence : Math.floor(silence));
-    text(this.silence, silence === null ? 'Never heard.' : !measured ? `Last heard ${quiet} ago.` : `Silent for ${quiet}: ${times} of its threshold of ${span(entry.threshold_s)}.`);
+    text(this.silence, silence === null ? 'Never heard.' : !measured ? `Last heard ${quiet} ago.` : `Silent for ${quiet}, ${thresholds(share)} of its threshold of ${span(entry.threshold_s)}.`);
   }
 }
 

@@ -63,10 +63,11 @@ export class Strip {
     const watched = `${span(Math.round(known.watched_s))} of ${span(Math.round(whole / 1000))} watched`;
     this.share.replaceChildren(...(known.alive_share === null ? [`Not watched in this time.`]
       : [h('b', {}, `alive ${percent(known.alive_share)}`), ` of the watched time (${watched})`]));
+    const marked = (22 / (this.bar.clientWidth || 1)) * 100;
     const left = (at: number): number => ((at - from) / whole) * 100;
     this.bar.replaceChildren(...merged(known.spans, from, whole / PARTS).map((part) => {
       const width = ((part.to - part.from) / whole) * 100;
-      const drawn = h('i', { 'data-state': part.state, 'data-watched': String(part.watched) }, width > 2.2 && part.state !== 'alive' && mark(part.state));
+      const drawn = h('i', { 'data-state': part.state, 'data-watched': String(part.watched) }, width > marked && part.state !== 'alive' && mark(part.state));
       drawn.style.left = `${left(part.from)}%`;
       drawn.style.width = `${width}%`;
       return drawn;
@@ -79,7 +80,9 @@ export class Strip {
       return h('span', {}, part === 1 ? 'now' : day ? clock(at) : moment(at, now).slice(0, -3));
     }));
     const states = [...new Set(known.spans.map((one) => one.state))], unwatched = known.spans.some((one) => !one.watched);
-    this.legend.replaceChildren(...states.map((state) => h('li', {}, h('i', { class: 'swatch', 'data-state': state, 'data-watched': 'true' }), badge(state))),
+    this.legend.replaceChildren(...states.map((state) => h('li', {}, h('i', {
+      class: 'swatch', 'data-state': state, 'data-watched': String(known.spans.some((one) => one.state === state && one.watched)),
+    }), badge(state))),
       unwatched ? h('li', {}, h('i', { class: 'swatch', 'data-watched': 'false' }), 'hatched: not watched') : '');
     this.listed(known, now);
     this.choose(-1);
