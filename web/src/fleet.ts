@@ -3,9 +3,11 @@ import type { Figures, Heard, Overview, Row, Update } from './api';
 import { Signal } from './signal';
 
 /** A row, and what the page adds to it. Entries are changed in place. */
-export interface Entry extends Row {
+export interface Entry extends Omit<Row, 'last_heard'> {
   /** `performance.now()` when `silence_s` was received. */
   at: number;
+  /** When it was last heard, in ms since 1970. */
+  heard: number | null;
   /** Its place in the order of names. */
   rank: number;
   /** What the search looks into, in lower case. */
@@ -18,6 +20,11 @@ export interface Change {
   members: boolean;
   /** A state, cause, host or process changed. */
   rows: boolean;
+}
+
+/** A row as an entry, not yet ranked. */
+export function entered({ last_heard, ...row }: Row, at: number): Entry {
+  return { ...row, at, heard: last_heard === null ? null : Date.parse(last_heard), rank: -1, hay: `${row.id}\n${row.host ?? ''}`.toLowerCase() };
 }
 
 const NAMES = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
@@ -74,8 +81,7 @@ export class Fleet {
   }
 
   private put(row: Row, at: number, before: Entry | undefined): void {
-    const added = { at, rank: before?.rank ?? -1, hay: `${row.id}\n${row.host ?? ''}`.toLowerCase() };
-    const entry = Object.assign(before ?? ({} as Entry), row, added);
+    const entry = Object.assign(before ?? ({} as Entry), entered(row, at), { rank: before?.rank ?? -1 });
     this.entries[row.index] = entry;
     this.byId.set(row.id, entry);
   }
@@ -83,7 +89,7 @@ export class Fleet {
   private hear([index, last, silence, rate, messages, missed, duplicates, late]: Heard, at: number): boolean {
     const entry = this.entries[index];
     if (!entry) return false;
-    entry.last_heard = last === null ? null : new Date(last * 1000).toISOString();
+    entry.heard = last === null ? null : last * 1000;
     entry.silence_s = silence;
     entry.at = at;
     entry.rate = rate;

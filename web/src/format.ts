@@ -5,9 +5,9 @@ const MINUTE = 60, HOUR = 3600, DAY = 86_400;
 /** A span in at most two units: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 14 min`, `3 d 4 h`. */
 export function span(seconds: number): string {
   const s = Math.max(0, seconds);
-  if (s < 1) return s === 0 ? '0 s' : s < 0.0995 ? `${Math.max(1, Math.round(s * 1000))} ms` : `${s.toFixed(1)} s`;
-  if (s < 9.95 && s % 1 !== 0 && s.toFixed(1).slice(-1) !== '0') return `${s.toFixed(1)} s`;
-  if (Math.round(s) < MINUTE) return `${Math.round(s)} s`;
+  if (s > 0 && s < 0.1) return `${Math.max(1, Math.floor(s * 1000))} ms`;
+  if (s < 10) return `${Math.floor(s * 10) / 10} s`;
+  if (s < MINUTE) return `${Math.floor(s)} s`;
   const two = (size: number, unit: string, small: number, name: string): string => {
     const parts = Math.floor(s / small), whole = Math.floor(s / size), rest = parts - whole * (size / small);
     return rest ? `${whole} ${unit} ${rest} ${name}` : `${whole} ${unit}`;
@@ -82,6 +82,10 @@ export function moment(at: Date, now: Date): string {
 /** For a tooltip: local time with its zone, and UTC. */
 export function exact(at: Date): string {
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${clock(at)} (${zone(at)}), ${at.toISOString()}`;
+}
+/** A sentence of the server's with its UTC times told in the reader's zone, as all others on the page are. */
+export function local(sentence: string, now: Date): string {
+  return sentence.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (stamp) => moment(new Date(stamp), now));
 }
 /** `UTC+2`. */
 export function zone(at: Date): string {

@@ -47,6 +47,7 @@ function lost(path: string): View {
   return { root, tools: h('div', {}), what: 'nothing here', destroy: () => undefined };
 }
 
+history.scrollRestoration = 'manual'; // Each view has its own: a table that is not filled yet can't be scrolled.
 addEventListener('popstate', show);
 document.addEventListener('click', follow);
 show();

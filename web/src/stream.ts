@@ -14,6 +14,8 @@ export type Connection =
 /** The server sends something at least every 5 s. */
 const SILENCE_MS = 12_000;
 const FIRST_RETRY_MS = 1_000, LAST_RETRY_MS = 30_000;
+/** Updates held back for a snapshot; two minutes of them. */
+const MOST_HELD = 240;
 /** The monotonic clock may stand still while a machine sleeps: then silences here are too short, and are fetched anew. */
 const SLEPT_MS = 5_000;
 
@@ -84,7 +86,7 @@ export class Stream {
 
   private update(update: Update): void {
     if (this.fetching) {
-      this.held.push(update);
+      if (this.held.push(update) > MOST_HELD) this.cut('the publishers could not be fetched');
     } else if (!this.fleet.update(update, performance.now())) {
       void this.snapshot();
     }

@@ -28,7 +28,7 @@ export class RowView {
   private readonly line = svg('path', { class: 'line' });
   private readonly area = svg('path', { class: 'area' });
   private width = -1;
-  private heardAt: string | null = null;
+  private heardAt: number | null = null;
 
   constructor(id: string) {
     const spark = svg('svg', { viewBox: '0 0 100 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, this.area, this.line);
@@ -79,10 +79,11 @@ export class RowView {
     if (!entry) return;
     const silence = fleet.silence(entry, now);
     text(this.heard, silence === null ? 'never' : silence < 1 ? 'now' : `${brief(silence)} ago`);
-    if (this.heardAt !== entry.last_heard) {
-      this.heardAt = entry.last_heard;
-      attribute(this.heard, 'datetime', entry.last_heard);
-      attribute(this.heard, 'title', entry.last_heard && exact(new Date(entry.last_heard)));
+    if (this.heardAt !== entry.heard) {
+      this.heardAt = entry.heard;
+      const at = entry.heard === null ? null : new Date(entry.heard);
+      attribute(this.heard, 'datetime', at && at.toISOString());
+      attribute(this.heard, 'title', at && exact(at));
     }
     const measured = silence !== null && !UNMEASURED.has(entry.state);
     const share = measured ? silence / entry.threshold_s : 0;

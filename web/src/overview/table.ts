@@ -77,6 +77,7 @@ export class Table {
   show(entries: Entry[]): void {
     this.shown = entries;
     attribute(this.root, 'aria-rowcount', String(entries.length + 1));
+    if (!this.height) this.measure();
     this.body.style.height = `${entries.length * this.height}px`;
     this.draw();
   }

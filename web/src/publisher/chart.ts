@@ -102,10 +102,10 @@ export class Chart {
 
 const aligned = (data: Lines): uPlot.AlignedData => [data.time, ...data.lines] as uPlot.AlignedData;
 
-/** Hours and minutes of the reader's zone; the day below the first and wherever it changes. */
+/** Hours and minutes of the reader's zone; the day below, wherever it is another than the one before. */
 function times(ticks: number[], step: number): string[] {
-  let before = '';
   const now = new Date();
+  let before = day(now, now);
   return ticks.map((tick) => {
     const at = new Date(tick * 1000), today = day(at, now), told = clock(at);
     const time = step >= 86_400 ? today : step < 60 ? told : told.slice(0, 5);

@@ -36,7 +36,7 @@ export class Facts {
       if (detail.process.pidns) this.pair(this.about, 'PID namespace', String(detail.process.pidns));
       this.pair(this.about, 'started', `${detail.process.start} ticks`);
     }
-    const heard = entry.last_heard === null ? null : new Date(entry.last_heard), now = new Date();
+    const heard = entry.heard === null ? null : new Date(entry.heard), now = new Date();
     attribute(this.pair(this.about, 'last heard', heard ? moment(heard, now) : 'never'), 'title', heard && exact(heard));
     this.pair(this.about, 'times shown in', zone(now));
     this.latest(detail, now);

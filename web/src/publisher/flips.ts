@@ -2,7 +2,7 @@
 import { flips } from '../api';
 import type { Flip } from '../api';
 import { h, text } from '../dom';
-import { exact, moment, span } from '../format';
+import { exact, local, moment, span } from '../format';
 import { badge } from '../mark';
 
 const PAGE = 20;
@@ -58,7 +58,7 @@ function item(flip: Flip, now: Date): HTMLElement {
   const at = new Date(flip.at), late = (Date.parse(flip.noticed_at) - at.getTime()) / 1000;
   return h('li', { 'data-state': flip.to },
     h('p', { class: 'when' }, h('time', { datetime: flip.at, title: exact(at) }, moment(at, now)), ' ', badge(flip.from), h('span', { 'aria-label': 'to' }, '→'), badge(flip.to)),
-    h('p', {}, flip.text),
-    flip.evidence.length ? h('ul', { class: 'evidence' }, ...flip.evidence.map((one) => h('li', {}, one.text))) : null,
+    h('p', {}, local(flip.text, now)),
+    flip.evidence.length ? h('ul', { class: 'evidence' }, ...flip.evidence.map((one) => h('li', { title: one.text }, local(one.text, now)))) : null,
     late > 1 ? h('p', { class: 'hint' }, `Noticed ${span(late)} after it happened.`) : null);
 }

@@ -2,7 +2,7 @@
 import type { Detail, Row, State } from '../api';
 import type { Entry } from '../fleet';
 import { attribute, h, text } from '../dom';
-import { exact, moment, span, thresholds } from '../format';
+import { exact, local, moment, span, thresholds } from '../format';
 import { mark, remark } from '../mark';
 import { kind } from '../states';
 import { Pause } from './pause';
@@ -44,7 +44,7 @@ export class Hero {
     const told = evidence.map((one) => one.text).join('\n');
     if (told === this.told) return;
     this.told = told;
-    this.evidence.replaceChildren(...evidence.map((one) => h('li', {}, sentence(one.text))));
+    this.evidence.replaceChildren(...evidence.map((one) => h('li', { title: one.text }, sentence(local(one.text, new Date())))));
   }
 
   tick(entry: Entry, silence: number | null): void {
@@ -55,7 +55,7 @@ export class Hero {
     const measured = silence !== null && !UNMEASURED.has(entry.state);
     this.fill.style.transform = `scaleX(${measured ? Math.min(share, BAR_END) / BAR_END : 0})`;
     attribute(this.root, 'data-past', !measured ? null : share >= 1 ? 'over' : share >= 0.8 ? 'near' : null);
-    const quiet = silence === null ? '' : span(silence < 10 ? silence : Math.floor(silence));
+    const quiet = silence === null ? '' : span(Math.floor(silence));
     text(this.silence, silence === null ? 'Never heard.' : !measured ? `Last heard ${quiet} ago.` : `Silent for ${quiet}, ${thresholds(share)} of its threshold of ${span(entry.threshold_s)}.`);
   }
 }

@@ -19,12 +19,12 @@ export class Pause {
       const done = span ? `Paused for ${name}: it is not judged until then.` : 'Paused: it is not judged until somebody resumes it.';
       this.spans.append(h('button', { type: 'button', onclick: () => void this.act(done, () => pause(this.id, span)) }, name));
     }
-    this.root.append(h('div', { class: 'pause-row' }, this.label, this.spans, this.resume), this.until, this.said);
+    this.root.append(h('div', { class: 'pause-row' }, this.resume, this.label, this.spans), this.until, this.said);
   }
 
   show(paused: boolean, until: string | null): void {
     this.resume.hidden = !paused;
-    text(this.label, paused ? 'Pause anew for' : 'Pause for');
+    text(this.label, paused ? 'or pause for' : 'Pause for');
     text(this.until, !paused ? '' : until ? `Paused until ${moment(new Date(until), new Date())}.` : 'Paused until somebody resumes it.');
   }
 

@@ -1,6 +1,7 @@
 // One publisher's page: how it is and why, its past, its readings.
 import { Refused, publisher } from '../api';
 import type { Detail } from '../api';
+import { entered } from '../fleet';
 import type { Entry, Fleet } from '../fleet';
 import type { View } from '../main';
 import type { Stream } from '../stream';
@@ -110,7 +111,7 @@ export class Publisher implements View {
   private entry(): Entry | null {
     const known = this.fleet.byId.get(this.id);
     if (known && (!this.detail || known.at >= this.receivedAt || this.stream.connection.kind === 'live')) return known;
-    return this.detail ? { ...this.detail, at: this.receivedAt, rank: 0, hay: '' } : (known ?? null);
+    return this.detail ? entered(this.detail, this.receivedAt) : (known ?? null);
   }
 
   private render(): void {
