@@ -204,7 +204,7 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         publisher.hear(now, heard_at);
         if publisher.state == State::Alive {
-            let deadline = publisher.last_heard.unwrap_or(heard_at).plus(publisher.threshold);
+            let deadline = publisher.silent_at().unwrap_or_else(|| heard_at.plus(publisher.threshold));
             self.watch_until(index, deadline);
         }
     }
