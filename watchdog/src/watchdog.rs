@@ -150,10 +150,14 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         let threshold = publisher.threshold;
         let process = publisher.process(speaker);
-        let place = process.place(heard.header.sequence);
+        let mut place = process.place(heard.header.sequence);
         if place == Place::Duplicate {
-            publisher.counts.duplicates += 1;
-            return Reception::Duplicate;
+            if heard.link.is_some() {
+                publisher.counts.duplicates += 1;
+                return Reception::Duplicate;
+            }
+            // What stands in the log was taken in: its process was forgotten then, and is known in the replay.
+            place = Place::New { skipped: 0 };
         }
         let waited = process.delay.of(now, heard.header, threshold);
         let heard_at = now.monotonic.minus(waited.surely);
