@@ -5,7 +5,7 @@
 help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
-	@echo "make check  formatting, lints, documentation"
+	@echo "make check  formatting, lints, documentation, generated dashboards"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties"
 
@@ -28,6 +28,7 @@ check: setup-run
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	grafana/dashboards.py --check
 
 setup-run:
 	@scripts/install build

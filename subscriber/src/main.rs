@@ -1,15 +1,17 @@
 //! `lastbeat-subscriber`: watches publishers, keeps what they say, and tells who is alive and why.
 
 mod announce;
+mod board;
 mod cli;
+mod command;
 mod config;
 mod export;
 mod follower;
+mod http;
 mod influx;
 mod intake;
 mod logging;
 mod memory;
-mod overview;
 mod pace;
 mod probe;
 mod receipts;
@@ -18,6 +20,7 @@ mod run;
 mod service;
 mod store;
 mod table;
+mod told;
 
 use std::process::ExitCode;
 

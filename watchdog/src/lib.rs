@@ -18,6 +18,7 @@ mod snapshot;
 mod speaker;
 mod state;
 mod status;
+mod touched;
 mod verdict;
 mod watchdog;
 
@@ -30,5 +31,6 @@ pub use publisher::Counts;
 pub use snapshot::Snapshot;
 pub use state::{Cause, State};
 pub use status::Status;
+pub use touched::Detail;
 pub use verdict::{Dead, Verdict, judge};
 pub use watchdog::{Heard, Reception, Watchdog};
