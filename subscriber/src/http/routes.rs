@@ -57,6 +57,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(events::events))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
         .with_state(api)
         // The queries on the store join here: .merge(history::routes().with_state(…))
         .split_for_parts();
