@@ -10,7 +10,7 @@ use super::problem::Problem;
 
 /// What `npm run build` made of `web/`; nothing where that was not done.
 #[derive(Embed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web/dist"]
+#[folder = "../web/dist"]
 #[allow_missing = true]
 struct Files;
 
