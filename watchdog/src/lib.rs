@@ -18,6 +18,7 @@ mod snapshot;
 mod speaker;
 mod state;
 mod status;
+mod told;
 mod verdict;
 mod watchdog;
 
