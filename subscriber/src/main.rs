@@ -5,6 +5,8 @@ mod cli;
 mod config;
 mod export;
 mod follower;
+#[cfg_attr(not(test), expect(dead_code, reason = "not mounted yet"))]
+mod history;
 mod influx;
 mod intake;
 mod logging;
