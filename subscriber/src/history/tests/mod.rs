@@ -34,6 +34,7 @@ struct Served {
     _dir: TempDir,
     history: Arc<History>,
     url: String,
+    client: reqwest::Client,
     description: Value,
 }
 
@@ -52,11 +53,12 @@ impl Served {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self { _dir: dir, history, url, description: serde_json::to_value(description).unwrap() }
+        let client = reqwest::Client::new();
+        Self { _dir: dir, history, url, client, description: serde_json::to_value(description).unwrap() }
     }
 
     async fn get(&self, path: &str) -> reqwest::Response {
-        reqwest::get(format!("{}{path}", self.url)).await.unwrap()
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
     /// What is answered, which has to be as the API's description says.
