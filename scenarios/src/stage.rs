@@ -275,7 +275,17 @@ impl Stage {
 fn subscriber(setting: &Setting, hub: &Hub, folder: &Folder, events: &Events) -> anyhow::Result<Process> {
     let mut command = programs::own("lastbeat-subscriber")?;
     let threshold = humantime::format_duration(setting.threshold).to_string();
-    command.args(["--json", "--from", &hub.subscribers, "--threshold", &threshold, "--name", "scenario"]);
+    command.args([
+        "--json",
+        "--http",
+        "off",
+        "--from",
+        &hub.subscribers,
+        "--threshold",
+        &threshold,
+        "--name",
+        "scenario",
+    ]);
     command.arg("--store").arg(folder.store());
     if let Some(influx) = &setting.influx {
         command.args(["--influx", influx.url()]);

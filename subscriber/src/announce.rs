@@ -77,7 +77,7 @@ fn line(text: &str) -> io::Result<()> {
 }
 
 /// A flip for people: what, why, and on what evidence.
-fn sentence(flip: &Flip) -> String {
+pub fn sentence(flip: &Flip) -> String {
     let Flip { publisher, from, to, cause, .. } = flip;
     let mut text = format!("{publisher}  {from} → {to}: {cause}");
     if let Some(silence) = flip.silence {

@@ -55,6 +55,9 @@ pub struct WatchArgs {
     /// When messages are acknowledged and the log is forced to the disk: "always", or at most so long after [default: 1s].
     #[arg(long, value_name = "SPAN|always")]
     pub sync: Option<String>,
+    /// Where the page and the API are served.
+    #[command(flatten)]
+    pub http: HttpArgs,
     /// Configuration file (TOML); `lastbeat-subscriber sample-config` prints one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -64,6 +67,32 @@ pub struct WatchArgs {
     /// No live table, even on a terminal: one line a flip.
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
+}
+
+/// Where the live page, the API and the metrics are served, and to whom.
+#[derive(Debug, Args, Default)]
+#[command(next_help_heading = "Page and API")]
+pub struct HttpArgs {
+    /// Where the live page, the API and the metrics are served: an address, or "off" [default: 127.0.0.1:8787].
+    ///
+    /// On any address that other machines can reach it needs a login.
+    #[arg(long, value_name = "ADDRESS|off")]
+    pub http: Option<String>,
+    /// The name to log in with; its password is in `LASTBEAT_HTTP_PASSWORD` or in a file.
+    #[arg(long, value_name = "NAME")]
+    pub http_user: Option<String>,
+    /// The password to log in with is in this file.
+    #[arg(long, value_name = "FILE")]
+    pub http_password_file: Option<PathBuf>,
+    /// A token to log in with, without a name, is in this file; else in `LASTBEAT_HTTP_TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+    /// Serve HTTPS with this certificate and those that lead to a known one (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub http_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub http_key: Option<PathBuf>,
 }
 
 const INFLUX_HELP: &str =
@@ -83,7 +112,8 @@ TRANSPORTS
   zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]
 
 ENVIRONMENT
-  LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN   secrets
+  LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
+  LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN   secrets
   LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
   NO_COLOR       no colours
 

@@ -12,6 +12,7 @@ use lastbeat_wire::PublisherId;
 use serde::{Deserialize, Deserializer};
 
 use crate::cli::WatchArgs;
+use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
 
 /// The file that `sample-config` prints; all of its values are the defaults.
@@ -20,12 +21,14 @@ pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
 /// Everything that is set, checked.
 #[derive(Debug)]
 pub struct Settings {
-    /// At least one link.
+    /// The links; none where beats over HTTP are all there is.
     pub from: Vec<Endpoint>,
     /// The store's file.
     pub store: PathBuf,
     /// Where to ship, too.
     pub influx: Option<InfluxConfig>,
+    /// Where the page and the API are served, if they are.
+    pub http: Option<HttpConfig>,
     /// The silence that is allowed, unless a publisher has its own rule. At least a millisecond.
     pub threshold: Duration,
     /// This subscriber's name to an MQTT broker.
@@ -52,6 +55,7 @@ struct File {
     sync: Option<String>,
     retain_mib: Option<u32>,
     max_publishers: Option<usize>,
+    http: HttpFile,
     publishers: BTreeMap<PublisherId, FilePublisher>,
 }
 
@@ -90,11 +94,16 @@ impl Settings {
 
     fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
         let from = if args.from.is_empty() { &file.from } else { &args.from };
-        if from.is_empty() {
-            bail!("nothing to listen to: give --from URL, or `from` in the configuration file");
+        let http = HttpConfig::from_env(&args.http, file.http)?;
+        if from.is_empty() && !http.as_ref().is_some_and(|http| http.asked_for) {
+            bail!(
+                "nothing to listen to: give --from URL, or `from` in the configuration file; or --http ADDRESS for beats \
+                 over HTTP alone"
+            );
         }
-        if from.len() > 64 {
-            bail!("{} links are given, at most 64 are possible", from.len());
+        // One is HTTP's.
+        if from.len() > 63 {
+            bail!("{} links are given, at most 63 are possible", from.len());
         }
         let threshold = args.threshold.or(file.threshold.map(|span| span.0)).unwrap_or(Duration::from_secs(50));
         check_threshold("threshold", threshold)?;
@@ -120,6 +129,7 @@ impl Settings {
             from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
             influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
+            http,
             threshold,
             name: args.name.clone().or(file.name),
             sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,

@@ -3,11 +3,12 @@
 //! It owns the watchdog and the log's writing end, and is given `now`; it waits for nothing.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use lastbeat_log::{AppendError, Log, Position};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
-    Attend, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, Unwatched, Watchdog,
+    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, Status, Unwatched, Watchdog,
 };
 use lastbeat_wire::{Header, Now, ProcessIdentity, PublisherId, Topic, UtcNanos, decode};
 
@@ -226,6 +227,27 @@ impl Intake {
         }
         self.log.commit();
         effects
+    }
+
+    /// How those that changed since they were told last stand, each with its place; at most `most`.
+    pub fn touched(&mut self, now: Now, most: usize) -> Vec<(u32, Status)> {
+        let touched = self.watchdog.touched(most);
+        touched.into_iter().map(|index| (index, self.watchdog.status_at(now, index))).collect()
+    }
+
+    /// All that is known of one publisher.
+    pub fn detail(&self, now: Now, publisher: &str) -> Option<Detail> {
+        self.watchdog.detail(now, publisher)
+    }
+
+    /// Does not watch a publisher for a span, or until it is resumed. Returns whether there is one.
+    pub fn pause(&mut self, now: Now, publisher: &str, span: Option<Duration>) -> bool {
+        self.watchdog.pause(now, publisher, span)
+    }
+
+    /// Watches a publisher again. Returns whether it was paused.
+    pub fn resume(&mut self, now: Now, publisher: &str) -> bool {
+        self.watchdog.resume_watching(now, publisher)
     }
 
     /// Logs how a publisher stands.

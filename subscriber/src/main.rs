@@ -1,17 +1,18 @@
 //! `lastbeat-subscriber`: watches publishers, keeps what they say, and tells who is alive and why.
 
 mod announce;
+mod board;
 mod cli;
+mod command;
 mod config;
 mod export;
 mod follower;
-#[cfg_attr(not(test), expect(dead_code, reason = "not mounted yet"))]
 mod history;
+mod http;
 mod influx;
 mod intake;
 mod logging;
 mod memory;
-mod overview;
 mod pace;
 mod probe;
 mod receipts;
@@ -20,6 +21,7 @@ mod run;
 mod service;
 mod store;
 mod table;
+mod told;
 
 use std::process::ExitCode;
 

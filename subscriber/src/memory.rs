@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use lastbeat_log::{LogHandle, Position};
@@ -25,7 +25,14 @@ pub struct Memory {
     path: PathBuf,
     /// How far in the log the file reaches.
     position: Arc<AtomicU64>,
+    turns: Arc<AtomicU64>,
+    /// The turn of the snapshot that was written last; held while one is written.
+    written: Arc<Mutex<u64>>,
 }
+
+/// Which of two snapshots is the newer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn(u64);
 
 /// A snapshot, and how far in the log it reaches.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +46,12 @@ pub struct Kept {
 impl Memory {
     /// The file in the log's directory.
     pub fn in_dir(dir: &Path) -> Self {
-        Self { path: dir.join("watchdog.snapshot"), position: Arc::default() }
+        Self {
+            path: dir.join("watchdog.snapshot"),
+            position: Arc::default(),
+            turns: Arc::default(),
+            written: Arc::default(),
+        }
     }
 
     /// How far in the log the file reaches, as last read or written: the log is needed from there on.
@@ -71,8 +83,17 @@ impl Memory {
         Ok(None)
     }
 
-    /// Writes the file: all of it or nothing.
-    pub fn save(&self, position: Position, snapshot: Snapshot) -> io::Result<()> {
+    /// The next turn; to be taken when a snapshot is made.
+    pub fn turn(&self) -> Turn {
+        Turn(self.turns.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Writes the file: all of it or nothing. A snapshot that a newer one went before is not written any more.
+    pub fn save(&self, turn: Turn, position: Position, snapshot: Snapshot) -> io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written >= turn.0 {
+            return Ok(());
+        }
         let kept = Kept { version: VERSION, position: position.0, snapshot };
         let bytes = rmp_serde::to_vec_named(&kept).map_err(io::Error::other)?;
         let fresh = self.path.with_extension("snapshot.new");
@@ -81,6 +102,7 @@ impl Memory {
         file.sync_data()?;
         fs::rename(&fresh, &self.path)?;
         self.position.store(position.0, Ordering::Release);
+        *written = turn.0;
         Ok(())
     }
 }

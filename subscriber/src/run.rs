@@ -8,20 +8,22 @@ use anyhow::{Context, bail};
 use lastbeat_host::{Clock, Own};
 use lastbeat_log::{Log, LogHandle, LogOptions, Position};
 use lastbeat_transport::{Incoming, LinkIndex, SubscribeOptions, Subscription, subscribe};
-use lastbeat_watchdog::{HostView, WatchRules, Watchdog};
+use lastbeat_watchdog::{HostView, LinkNumber, WatchRules, Watchdog};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
+use crate::board::{Board, LinkView};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::follower::{self, Follower, Following, Lag};
+use crate::history::History;
+use crate::http::{self, Joints, Listener};
 use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
-use crate::overview::Overview;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
 use crate::table::Table;
@@ -58,6 +60,7 @@ pub fn run(settings: Settings, args: &WatchArgs) -> anyhow::Result<()> {
 async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Option<Tail>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
+    let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
     let store = Store::open(&settings.store)?;
@@ -71,9 +74,13 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
 
     let own = Own::read().context("find out about this process")?;
     let now = Clock.now();
-    let mut watchdog = Watchdog::new(rules(&settings, &own), now);
+    let links = links(&settings, listener.is_some());
+    let mut watchdog = Watchdog::new(rules(&settings, &own, &links), now);
     let watched_until = bring_back(&mut watchdog, now, kept, &log_handle)?;
     watchdog.begin(now, watched_until);
+    if let Some(own) = own_link(&links) {
+        watchdog.link_up(now, own);
+    }
 
     let followers_stop = CancellationToken::new();
     let mut following = vec![follower::start(store, log_handle.clone(), followers_stop.clone())?];
@@ -81,31 +88,45 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
         following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
     }
 
+    let report_every = settings.threshold / 5;
     let (sender, incoming) = mpsc::channel(INCOMING);
-    let (overview_sender, overview) = watch::channel(Overview::default());
+    let (commands, asked) = mpsc::channel(http::COMMANDS);
+    let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
+    let looked_at = tail.is_some() || listener.is_some();
+    let board = looked_at.then(|| Board::start(now.monotonic, watchdog.len(), lags.clone())).transpose()?;
+    let (board, handover) = board.unzip();
     let service = Service::new(
         Wiring {
             intake: Intake::new(watchdog, log, PENDING_BYTES),
             incoming,
-            links: settings.from.iter().map(ToString::to_string).collect(),
+            commands: asked,
+            links,
             memory: memory.clone(),
             sync: settings.sync,
-            report_every: settings.threshold / 5,
+            report_every,
             announcer,
-            overview: tail.is_some().then_some(overview_sender),
+            board: handover,
         },
         now,
     );
     let subscriptions = open_links(&settings, &own, &sender)?;
+    let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
+    let history = History::new(&settings.store, report_every);
+    let server = listener
+        .zip(board.clone())
+        .map(|(listener, board)| listener.serve(Joints { board, commands, incoming: sender.clone(), link, history }));
+    let server = server.transpose()?;
     drop(sender);
-    let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
     let freeing =
         tokio::spawn(free_disk(log_handle, memory.clone(), lags.iter().map(|(_, lag)| lag.clone()).collect()));
-    let table = tail.map(|tail| Table::start(overview, lags, tail));
+    let table = tail.zip(board).map(|(tail, board)| Table::start(board, lags, tail));
 
     let intake = service.run(stop).await;
 
     freeing.abort();
+    if let Some(server) = server {
+        server.stop().await;
+    }
     // Their threads may be waiting for room in the channel that nobody empties any more; dropping them ends that.
     tokio::task::spawn_blocking(move || drop(subscriptions)).await.context("close the links")?;
     let kept = close_log(intake, memory).await;
@@ -116,11 +137,23 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     kept
 }
 
-fn rules(settings: &Settings, own: &Own) -> WatchRules {
+/// The links as they stand at first. That of HTTP comes last, and is up as long as this program runs.
+fn links(settings: &Settings, http: bool) -> Vec<LinkView> {
+    let down = settings.from.iter().map(|endpoint| LinkView::down(endpoint.to_string()));
+    down.chain(http.then(|| LinkView::up(http::LINK.to_owned()))).collect()
+}
+
+/// Which of them is up from the start.
+fn own_link(links: &[LinkView]) -> Option<LinkNumber> {
+    (0..).map(LinkNumber).zip(links).find(|(_, link)| link.down.is_none()).map(|(number, _)| number)
+}
+
+fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
     let host = lastbeat_host::booted_at().map(|booted_at| HostView { process: own.process, booted_at });
     WatchRules {
         threshold: settings.threshold,
-        links: settings.from.iter().map(ToString::to_string).collect(),
+        links: links.iter().map(|link| link.name.clone()).collect(),
+        own_link: own_link(links),
         host,
         max_publishers: settings.max_publishers,
         publishers: settings.publishers.clone(),
@@ -176,12 +209,13 @@ async fn close_log(intake: Intake, memory: Memory) -> anyhow::Result<()> {
     let snapshot = intake.watchdog().snapshot(Clock.now());
     let not_kept = intake.totals().not_kept;
     let end = intake.log().end();
+    let turn = memory.turn();
     let closing = move || -> anyhow::Result<()> {
         let progress = intake.into_log().close(DRAIN);
         if progress.synced < end {
             bail!("the disk did not take the last {} of the log within {DRAIN:?}", end.0 - progress.synced.0);
         }
-        memory.save(end, snapshot).context("write the snapshot")
+        memory.save(turn, end, snapshot).context("write the snapshot")
     };
     tokio::task::spawn_blocking(closing).await.context("close the log")??;
     if not_kept > 0 {

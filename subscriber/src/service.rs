@@ -3,7 +3,8 @@
 //! ```text
 //!   links (threads) ──Incoming──▶ ┌──────────────────────────┐ ──append──▶ log ──▶ followers (store, InfluxDB)
 //!   probe (tasks)   ──Finding───▶ │ loop: watchdog + intake  │ ──receipt─▶ links
-//!   clock           ──deadline──▶ └──────────────────────────┘ ──flips───▶ stdout, ──overview──▶ live table
+//!   clock           ──deadline──▶ │                          │ ──flips───▶ stdout
+//!   HTTP            ──Command───▶ └──────────────────────────┘ ──Update──▶ board (live table, HTTP)
 //! ```
 
 use std::time::Duration;
@@ -11,14 +12,15 @@ use std::time::Duration;
 use lastbeat_host::Clock;
 use lastbeat_log::{Position, SyncPolicy};
 use lastbeat_transport::{Arrival, Incoming};
-use lastbeat_wire::{Monotonic, Now};
-use tokio::sync::{mpsc, watch};
+use lastbeat_wire::{Monotonic, Now, PublisherId};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::{self, Announcer};
+use crate::board::{Handover, LinkView};
+use crate::command::{Changed, Command};
 use crate::intake::{Effect, Finding, Intake};
 use crate::memory::Memory;
-use crate::overview::{LinkView, Overview, Rate};
 use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::receipts::Receipts;
@@ -27,8 +29,6 @@ use crate::receipts::Receipts;
 const STALL: Duration = Duration::from_secs(1);
 /// How often the snapshot is written: what a crash leaves to be read again from the log.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
-/// How often the live table gets fresh figures.
-const OVERVIEW_EVERY: Duration = Duration::from_millis(500);
 
 /// What the loop is given.
 #[derive(Debug)]
@@ -37,8 +37,10 @@ pub struct Wiring {
     pub intake: Intake,
     /// What comes from the links.
     pub incoming: mpsc::Receiver<Incoming>,
-    /// The names of the links.
-    pub links: Vec<String>,
+    /// What is asked of the loop.
+    pub commands: mpsc::Receiver<Command>,
+    /// The links, as they stand at first.
+    pub links: Vec<LinkView>,
     /// Where the snapshot is kept.
     pub memory: Memory,
     /// When messages are acknowledged.
@@ -47,8 +49,8 @@ pub struct Wiring {
     pub report_every: Duration,
     /// Where flips are told.
     pub announcer: Announcer,
-    /// Where the live table looks; `None` without one.
-    pub overview: Option<watch::Sender<Overview>>,
+    /// The way to the board; `None` where nobody looks.
+    pub board: Option<Handover>,
 }
 
 /// The loop's state.
@@ -58,6 +60,7 @@ pub struct Service {
     incoming: mpsc::Receiver<Incoming>,
     /// Probes answer here. 1,024 waiting answers hold them up, never the loop.
     findings: mpsc::Receiver<Finding>,
+    commands: mpsc::Receiver<Command>,
     probe: Probe,
     receipts: Receipts,
     announcer: Announcer,
@@ -66,9 +69,7 @@ pub struct Service {
     pace: Pace,
     snapshot_at: Monotonic,
     saving: Option<tokio::task::JoinHandle<()>>,
-    overview: Option<watch::Sender<Overview>>,
-    overview_at: Monotonic,
-    rate: Rate,
+    board: Option<Handover>,
     /// systemd wants a sign of life from this loop so often.
     systemd: Option<Duration>,
     systemd_at: Monotonic,
@@ -83,17 +84,16 @@ impl Service {
             intake: wiring.intake,
             incoming: wiring.incoming,
             findings,
+            commands: wiring.commands,
             probe: Probe::new(sender),
             receipts,
             announcer: wiring.announcer,
-            links: wiring.links.into_iter().map(LinkView::down).collect(),
+            links: wiring.links,
             memory: wiring.memory,
             pace: Pace::new(wiring.report_every, now.monotonic),
             snapshot_at: now.monotonic.plus(SNAPSHOT_EVERY),
             saving: None,
-            overview: wiring.overview,
-            overview_at: now.monotonic,
-            rate: Rate::new(now.monotonic),
+            board: wiring.board,
             systemd: sd_notify::watchdog_enabled().map(|span| span / 2),
             systemd_at: now.monotonic,
         }
@@ -102,7 +102,9 @@ impl Service {
     /// Runs until it is told to stop, then returns the intake, all of it logged.
     pub async fn run(mut self, stop: CancellationToken) -> Intake {
         notify(&[sd_notify::NotifyState::Ready]);
-        self.settle(Clock.now());
+        let now = Clock.now();
+        self.settle(now);
+        self.regular(now);
         loop {
             let deadline = self.next_deadline();
             // Biased: findings are rare and must not wait behind a flood; deadlines are looked at after every event.
@@ -110,6 +112,7 @@ impl Service {
                 biased;
                 () = stop.cancelled() => break,
                 Some(finding) = self.findings.recv() => Event::Finding(finding),
+                Some(command) = self.commands.recv() => Event::Command(command),
                 Some(incoming) = self.incoming.recv() => Event::Incoming(incoming),
                 () = tokio::time::sleep_until(Clock.instant(deadline).into()) => Event::Deadline,
             };
@@ -119,6 +122,7 @@ impl Service {
             }
             match event {
                 Event::Finding(finding) => self.intake.found(now, finding),
+                Event::Command(command) => self.asked(now, command),
                 Event::Incoming(incoming) => self.arrived(now, incoming),
                 Event::Deadline => {}
             }
@@ -132,8 +136,8 @@ impl Service {
     fn next_deadline(&self) -> Monotonic {
         let mut next = self.pace.next().min(self.snapshot_at);
         next = next.min(self.intake.watchdog().next_deadline().unwrap_or(next));
-        if self.overview.is_some() {
-            next = next.min(self.overview_at);
+        if let Some(board) = &self.board {
+            next = board.next().map_or(Monotonic(0), |at| next.min(at));
         }
         if self.systemd.is_some() {
             next = next.min(self.systemd_at);
@@ -176,14 +180,19 @@ impl Service {
             match effect {
                 Effect::Ask(question) => self.probe.ask(question),
                 Effect::Attend(attend) => self.probe.attend(attend),
-                Effect::Flip(flip) => self.announcer.flip(&flip),
+                Effect::Flip(flip) => {
+                    self.announcer.flip(&flip);
+                    if let Some(board) = &mut self.board {
+                        board.flipped(&flip);
+                    }
+                }
                 Effect::Notice(notice) => announce::notice(&notice),
                 Effect::Unwatched(span) => announce::unwatched(&span),
             }
         }
     }
 
-    /// What happens at its own pace: reports, snapshot, live table, systemd.
+    /// What happens at its own pace: reports, snapshot, board, systemd.
     fn regular(&mut self, now: Now) {
         if let Some((from, count)) = self.pace.due(now.monotonic, self.intake.watchdog().len()) {
             self.intake.report_some(now, from, count);
@@ -191,15 +200,16 @@ impl Service {
         if now.monotonic >= self.snapshot_at {
             self.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
             if self.saving.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                self.saving = Some(self.save(now));
+                let told = |written: Result<(), String>| {
+                    if let Err(error) = written {
+                        tracing::warn!("the snapshot could not be written: {error}");
+                    }
+                };
+                self.saving = Some(self.save(now, told));
             }
         }
-        if let Some(overview) = &self.overview
-            && now.monotonic >= self.overview_at
-        {
-            self.overview_at = now.monotonic.plus(OVERVIEW_EVERY);
-            let rate = self.rate.take(now.monotonic, self.intake.totals().messages);
-            overview.send_replace(Overview::of(now, &self.intake, &self.links, rate));
+        if let Some(board) = &mut self.board {
+            board.due(now, &mut self.intake, &self.links);
         }
         if let Some(every) = self.systemd
             && now.monotonic >= self.systemd_at
@@ -211,7 +221,8 @@ impl Service {
 
     /// Writes the snapshot once the log, up to where it reaches, is on the disk: a message must not count as having come
     /// and be missing from the log.
-    fn save(&self, now: Now) -> tokio::task::JoinHandle<()> {
+    fn save(&self, now: Now, then: impl FnOnce(Result<(), String>) + Send + 'static) -> tokio::task::JoinHandle<()> {
+        let turn = self.memory.turn();
         let snapshot = self.intake.watchdog().snapshot(now);
         let position = self.intake.log().end();
         let (log, memory) = (self.intake.log().handle().clone(), self.memory.clone());
@@ -221,13 +232,50 @@ impl Service {
             {
                 return;
             }
-            let written = tokio::task::spawn_blocking(move || memory.save(position, snapshot)).await;
-            match written {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("the snapshot could not be written: {error}"),
-                Err(error) => tracing::error!("the snapshot's thread failed: {error}"),
-            }
+            let written = tokio::task::spawn_blocking(move || memory.save(turn, position, snapshot)).await;
+            then(match written {
+                Ok(written) => written.map_err(|error| error.to_string()),
+                Err(error) => Err(format!("its thread failed: {error}")),
+            });
         })
+    }
+
+    fn asked(&mut self, now: Now, command: Command) {
+        // Whoever asked may have gone: then nobody waits for the answer.
+        match command {
+            Command::Ping { reply } => drop(reply.send(())),
+            Command::Detail { publisher, reply } => {
+                drop(reply.send(self.intake.detail(now, publisher.as_str())));
+            }
+            Command::Pause { publisher, span, reply } => {
+                let known = self.intake.pause(now, publisher.as_str(), span);
+                self.changed(now, known, &publisher, reply);
+            }
+            Command::Resume { publisher, reply } => {
+                if self.intake.resume(now, publisher.as_str()) {
+                    self.changed(now, true, &publisher, reply);
+                } else {
+                    let known = self.intake.detail(now, publisher.as_str()).is_some();
+                    drop(reply.send(if known { Changed::NotPaused } else { Changed::Unknown }));
+                }
+            }
+        }
+    }
+
+    /// A publisher was paused or resumed: told once a snapshot that knows it is on the disk, for a pause in place of
+    /// another stands in no other record.
+    fn changed(&mut self, now: Now, known: bool, publisher: &PublisherId, reply: oneshot::Sender<Changed>) {
+        self.settle(now);
+        let Some(detail) = self.intake.detail(now, publisher.as_str()).filter(|_| known) else {
+            drop(reply.send(Changed::Unknown));
+            return;
+        };
+        self.save(now, move |written| {
+            drop(reply.send(match written {
+                Ok(()) => Changed::Kept(Box::new(detail)),
+                Err(error) => Changed::NotKept(error),
+            }));
+        });
     }
 
     fn finish(mut self) -> Intake {
@@ -247,6 +295,7 @@ impl Service {
 #[derive(Debug)]
 enum Event {
     Finding(Finding),
+    Command(Command),
     Incoming(Incoming),
     Deadline,
 }

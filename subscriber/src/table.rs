@@ -4,6 +4,7 @@ use std::io::{self, Stdout};
 use std::time::Duration;
 
 use crossterm::{cursor, execute, terminal};
+use lastbeat_host::Clock;
 use lastbeat_watchdog::{State, Status};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -15,12 +16,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::rounded;
+use crate::board::{Board, Glance};
 use crate::follower::Lag;
 use crate::logging::Tail;
-use crate::overview::Overview;
 
 /// Lines of the log under the table.
 const LOG_LINES: u16 = 6;
+/// How often it is drawn.
+const EVERY: Duration = Duration::from_millis(500);
 /// Cells of the bar that shows silence against threshold.
 const BAR: u16 = 10;
 
@@ -39,12 +42,8 @@ struct View {
 }
 
 impl Table {
-    /// Draws whenever there are fresh figures, until it is stopped.
-    pub fn start(
-        mut overview: watch::Receiver<Overview>,
-        lags: Vec<(&'static str, watch::Receiver<Lag>)>,
-        tail: Tail,
-    ) -> Self {
+    /// Draws twice a second, until it is stopped.
+    pub fn start(board: Board, lags: Vec<(&'static str, watch::Receiver<Lag>)>, tail: Tail) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let colours = std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
@@ -57,13 +56,16 @@ impl Table {
                     return;
                 }
             };
+            let mut at = Clock.now().monotonic;
             loop {
                 tokio::select! {
                     () = stopped.cancelled() => return,
-                    changed = overview.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep_until(Clock.instant(at).into()) => {}
                 }
-                let overview = overview.borrow_and_update().clone();
-                if let Err(error) = screen.0.draw(|frame| view.draw(frame, &overview)) {
+                let now = Clock.now();
+                at = now.monotonic.plus(EVERY);
+                let glance = board.glance(now);
+                if let Err(error) = screen.0.draw(|frame| view.draw(frame, &glance)) {
                     tracing::warn!("no live table: {error}");
                     return;
                 }
@@ -99,27 +101,27 @@ impl Drop for Screen {
 }
 
 impl View {
-    fn draw(&self, frame: &mut ratatui::Frame<'_>, overview: &Overview) {
+    fn draw(&self, frame: &mut ratatui::Frame<'_>, glance: &Glance) {
         let [head, body, log] =
             Layout::vertical([Constraint::Length(3), Constraint::Min(3), Constraint::Length(LOG_LINES + 1)])
                 .areas(frame.area());
-        frame.render_widget(Paragraph::new(self.head(overview)), head);
-        frame.render_widget(self.rows(overview, body), body);
+        frame.render_widget(Paragraph::new(self.head(glance)), head);
+        frame.render_widget(self.rows(glance, body), body);
         let lines: Vec<Line<'_>> = self.tail.newest(usize::from(LOG_LINES)).into_iter().map(Line::from).collect();
         frame.render_widget(Paragraph::new(lines).block(Block::new().borders(Borders::TOP).title(" log ")), log);
     }
 
-    fn head<'a>(&self, overview: &'a Overview) -> Vec<Line<'a>> {
+    fn head<'a>(&self, glance: &'a Glance) -> Vec<Line<'a>> {
         let mut first = vec![Span::styled("lastbeat ", Style::new().add_modifier(Modifier::BOLD))];
-        for (state, count) in &overview.states {
+        for (state, count) in &glance.states {
             first.push(Span::styled(format!(" {} {count} {state} ", mark(*state)), self.style(*state)));
         }
-        let links = overview.links.iter().map(|link| match &link.down {
+        let links = glance.links.iter().map(|link| match &link.down {
             None => format!("{} up", link.name),
             Some(reason) => format!("{} DOWN ({reason})", link.name),
         });
-        let mut figures = format!("{:.0} messages/s, {} in all", overview.rate, overview.totals.messages);
-        let totals = overview.totals;
+        let mut figures = format!("{} messages/s, {} in all", (glance.rate + 50) / 100, glance.totals.messages);
+        let totals = glance.totals;
         for (count, what) in [
             (totals.refused, "unreadable"),
             (totals.duplicates, "duplicates"),
@@ -143,9 +145,9 @@ impl View {
         vec![Line::from(first), Line::from(links.collect::<Vec<_>>().join("; ")), Line::from(figures)]
     }
 
-    fn rows<'a>(&self, overview: &'a Overview, area: Rect) -> Rows<'a> {
+    fn rows<'a>(&self, glance: &'a Glance, area: Rect) -> Rows<'a> {
         let room = usize::from(area.height.saturating_sub(1));
-        let rows = overview.publishers.iter().take(room).map(|status| {
+        let rows = glance.publishers.iter().take(room).map(|status| {
             let counts = status.counts;
             let last = status.silence.map_or_else(|| "never".to_owned(), ago);
             Row::new(vec![

@@ -76,6 +76,14 @@ impl Receipt {
 }
 
 impl Batch {
+    /// A batch of one message, and the end on which its receipt is waited for.
+    pub fn with_receipt(delivery: Delivery<'_>) -> (Self, oneshot::Receiver<()>) {
+        let (receipt, given) = Receipt::new();
+        let mut batch = Self { receipt: Some(receipt), ..Self::default() };
+        batch.push(delivery);
+        (batch, given)
+    }
+
     /// Adds a message.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::links::LinkNumber;
 use lastbeat_wire::{ProcessIdentity, PublisherId, UtcNanos};
 
 /// How to watch.
@@ -12,6 +13,9 @@ pub struct WatchRules {
     pub threshold: Duration,
     /// The names of the subscriber's links, at most 64; a [`LinkNumber`](crate::LinkNumber) is a place in it.
     pub links: Vec<String>,
+    /// The one of these links that is the watchdog's own door, up from the start and never down; `None` without one. Who was never heard is
+    /// not missed for being silent on it, unless there is no other link.
+    pub own_link: Option<LinkNumber>,
     /// Where the watchdog itself runs: what it can look at.
     pub host: Option<HostView>,
     /// How long an answer from a probe is waited for; then the verdict falls without it.
@@ -47,6 +51,7 @@ impl Default for WatchRules {
         Self {
             threshold: Duration::from_secs(50),
             links: Vec::new(),
+            own_link: None,
             host: None,
             probe_limit: Duration::from_secs(1),
             settle: Duration::from_secs(1),

@@ -203,6 +203,7 @@ impl Watchdog {
         } else if publisher.state == state {
             publisher.cause = cause;
             publisher.evidence = evidence;
+            self.touch(index);
         }
         let publisher = &self.publishers[index];
         match publisher.state {
@@ -233,6 +234,7 @@ impl Watchdog {
         at: Monotonic,
         evidence: Vec<Evidence>,
     ) {
+        self.touch(index);
         let publisher = &mut self.publishers[index];
         let at = at.max(publisher.flipped_at).min(now.monotonic);
         let from = std::mem::replace(&mut publisher.state, to);

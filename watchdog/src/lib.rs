@@ -19,6 +19,7 @@ mod speaker;
 mod state;
 mod status;
 mod told;
+mod touched;
 mod verdict;
 mod watchdog;
 
@@ -31,5 +32,6 @@ pub use publisher::Counts;
 pub use snapshot::Snapshot;
 pub use state::{Cause, State};
 pub use status::Status;
+pub use touched::Detail;
 pub use verdict::{Dead, Verdict, judge};
 pub use watchdog::{Heard, Reception, Watchdog};

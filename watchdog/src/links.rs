@@ -76,7 +76,8 @@ impl From<LinkSet> for HeardOn {
 /// Which links there are, and which of them are up.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
-    links: Vec<Link>,
+    each: Vec<Link>,
+    own: Option<LinkNumber>,
     up: LinkSet,
 }
 
@@ -98,50 +99,52 @@ impl Links {
     ///
     /// # Panics
     /// With more than [`Self::MAX`] names.
-    pub fn all_down(names: &[String], since: UtcNanos) -> Self {
+    pub fn all_down(names: &[String], own: Option<LinkNumber>, since: UtcNanos) -> Self {
         assert!(names.len() <= Self::MAX, "invariant: at most 64 links, checked where they are configured");
-        let down = || Some((since, "not connected yet".to_owned()));
-        let link = |(number, name): (u16, &String)| Link {
-            number: LinkNumber(number),
+        let link = |(number, name): (LinkNumber, &String)| Link {
+            number,
             name: name.clone(),
-            down: down(),
+            down: Some((since, "not connected yet".to_owned())),
             up_since: Monotonic(0),
         };
-        let links = (0..).zip(names).map(link).collect();
-        Self { links, up: LinkSet::default() }
+        let each = (0..).map(LinkNumber).zip(names).map(link).collect();
+        Self { each, own, up: LinkSet::default() }
     }
 
     /// Since when a publisher would be heard; `None` if it would not be now.
     ///
-    /// One never heard may come by any link. Of one that was heard before a restart the links may be forgotten: then it
+    /// One never heard may come by any link but the watchdog's own. Of one that was heard before a restart the links may be forgotten: then it
     /// would be heard for sure only if all are up.
     pub fn sees(&self, publisher: &Publisher) -> Option<Monotonic> {
         let heard_on = publisher.links.all();
-        let seen = |link: &&Link| link.down.is_none() && (heard_on.is_empty() || heard_on.contains(link.number));
-        let seen = self.links.iter().filter(seen);
+        let up = self.each.iter().filter(|link| link.down.is_none());
         if heard_on.is_empty() && publisher.last_heard.is_some() {
-            let all_up = seen.clone().count() == self.links.len();
-            return seen.map(|link| link.up_since).max().filter(|_| all_up);
+            let all_up = up.clone().count() == self.each.len();
+            return up.map(|link| link.up_since).max().filter(|_| all_up);
         }
-        seen.map(|link| link.up_since).min()
+        let own = self.own.filter(|_| self.each.len() > 1);
+        let seen = |link: &&Link| {
+            if heard_on.is_empty() { own != Some(link.number) } else { heard_on.contains(link.number) }
+        };
+        up.filter(seen).map(|link| link.up_since).min()
     }
 
     pub fn name(&self, link: LinkNumber) -> &str {
-        &self.links[usize::from(link.0)].name
+        &self.each[usize::from(link.0)].name
     }
 
     pub fn number(&self, name: &str) -> Option<LinkNumber> {
-        self.links.iter().find(|link| link.name == name).map(|link| link.number)
+        self.each.iter().find(|link| link.name == name).map(|link| link.number)
     }
 
     /// The names of the links in a set.
     pub fn names(&self, set: LinkSet) -> Vec<String> {
-        self.links.iter().filter(|link| set.contains(link.number)).map(|link| link.name.clone()).collect()
+        self.each.iter().filter(|link| set.contains(link.number)).map(|link| link.name.clone()).collect()
     }
 
     /// Notes that a link is up; the time it was down, if it was.
     pub fn set_up(&mut self, now: Now, number: LinkNumber) -> Option<Unwatched> {
-        let link = &mut self.links[usize::from(number.0)];
+        let link = &mut self.each[usize::from(number.0)];
         let (from, reason) = link.down.take()?;
         link.up_since = now.monotonic;
         self.up.insert(number);
@@ -150,7 +153,7 @@ impl Links {
 
     /// Notes that a link is down; whether it was up.
     pub fn set_down(&mut self, now: Now, number: LinkNumber, reason: &str) -> bool {
-        let link = &mut self.links[usize::from(number.0)];
+        let link = &mut self.each[usize::from(number.0)];
         let was_up = link.down.is_none();
         match &mut link.down {
             Some((_, known)) => reason.clone_into(known),

@@ -100,6 +100,8 @@ pub(crate) struct Publisher {
     pub deadline: Option<Monotonic>,
     /// The entry in the queue of deadlines that counts.
     pub queued: Option<Monotonic>,
+    /// Whether it is among those that were touched.
+    pub touched: bool,
 }
 
 impl Process {
@@ -132,6 +134,7 @@ impl Publisher {
             phase: Phase::Watching,
             deadline: None,
             queued: None,
+            touched: false,
         }
     }
 

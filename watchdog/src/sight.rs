@@ -20,7 +20,9 @@ impl Watchdog {
     /// that fell before stands until it is heard.
     pub fn link_up(&mut self, now: Now, link: LinkNumber) {
         let Some(unwatched) = self.links.set_up(now, link) else { return };
-        self.outputs.push(Output::Unwatched(unwatched));
+        if unwatched.from < unwatched.to {
+            self.outputs.push(Output::Unwatched(unwatched));
+        }
         let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
             let publisher = &mut self.publishers[index];
@@ -33,7 +35,9 @@ impl Watchdog {
                 _ if publisher.has_ended() => settled,
                 State::Blind => {
                     publisher.cause = Cause::LinkBack;
-                    now.monotonic.plus(publisher.threshold)
+                    let deadline = now.monotonic.plus(publisher.threshold);
+                    self.touch(index);
+                    deadline
                 }
                 State::Unseen if publisher.expected => now.monotonic.plus(publisher.threshold),
                 State::Silent | State::Suspended => {
@@ -73,6 +77,7 @@ impl Watchdog {
         match publisher.state {
             State::Blind => {
                 publisher.cause = Cause::LinkDown;
+                self.touch(index);
                 self.stop_watching(index);
             }
             State::Alive | State::Paused => self.blind(now, index, reason),
@@ -192,6 +197,7 @@ impl Watchdog {
             if !same_boot {
                 publisher.rebooted(now);
             }
+            self.touch(index);
         }
     }
 
@@ -214,6 +220,7 @@ impl Watchdog {
             }
             _ => {}
         }
+        self.touch(index);
         self.stop_watching(index);
     }
 

@@ -25,11 +25,12 @@ pub struct Watchdog {
     pub(crate) rules: WatchRules,
     pub(crate) links: Links,
     pub(crate) publishers: Vec<Publisher>,
-    names: HashMap<PublisherId, u32>,
+    pub(crate) names: HashMap<PublisherId, u32>,
     pub(crate) deadlines: Deadlines,
     /// Nobody is judged before this: messages that wait since a stall come first.
     pub(crate) settled_at: Monotonic,
     pub(crate) outputs: Vec<Output>,
+    pub(crate) touched: Vec<u32>,
 }
 
 /// A message as far as the watchdog needs it.
@@ -71,7 +72,7 @@ impl Watchdog {
     /// # Panics
     /// With more than 64 links.
     pub fn new(rules: WatchRules, now: Now) -> Self {
-        let links = Links::all_down(&rules.links, now.utc);
+        let links = Links::all_down(&rules.links, rules.own_link, now.utc);
         let mut expected: Vec<_> =
             rules.publishers.iter().filter(|(_, rules)| rules.expected).map(|(id, _)| id.clone()).collect();
         expected.sort();
@@ -83,6 +84,7 @@ impl Watchdog {
             deadlines: Deadlines::default(),
             settled_at: now.monotonic,
             outputs: Vec::new(),
+            touched: Vec::new(),
         };
         for id in expected {
             watchdog.add(id, now);
@@ -123,6 +125,7 @@ impl Watchdog {
     /// Takes a message.
     pub fn heard(&mut self, now: Now, heard: &Heard<'_>) -> Reception {
         let Some(index) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
+        self.touch(index);
         let publisher = &mut self.publishers[index];
         if heard.retained {
             publisher.counts.retained += 1;
@@ -255,6 +258,7 @@ impl Watchdog {
         self.publishers.push(publisher);
         let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
         self.names.insert(id, number);
+        self.touch(index);
         index
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lastbeat_watchdog::{
-    Cause, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, Question, Reception, Source, State,
-    WatchRules, Watchdog,
+    Cause, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, PublisherRules, Question, Reception,
+    Source, State, WatchRules, Watchdog,
 };
 use lastbeat_wire::{BootId, Header, HostId, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
@@ -367,4 +367,89 @@ fn a_host_name_is_kept_and_cut_to_the_longest_there_is() {
     assert_eq!(host(&bench).as_deref(), Some("web-1"));
     bench.hear(0, FIRST, &named(&"é".repeat(10_000)));
     assert_eq!(host(&bench).unwrap(), "é".repeat(126));
+}
+
+#[test]
+fn who_was_touched_is_told_once_and_who_was_not_is_not() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    let hear = |bench: &mut Bench, seconds, publisher| {
+        let header = Header::default();
+        let heard =
+            Heard { publisher, kind: Kind::Beat, link: Some(FIRST), retained: false, readable: true, header: &header };
+        bench.then(seconds, |watchdog, now| watchdog.heard(now, &heard));
+    };
+    for (seconds, publisher) in [(0, "light"), (1, "other"), (2, "light")] {
+        hear(&mut bench, seconds, publisher);
+    }
+    assert_eq!(bench.watchdog.touched(1), [0]);
+    assert_eq!(bench.watchdog.touched(9), [1]);
+    assert!(bench.watchdog.touched(9).is_empty());
+    hear(&mut bench, 30, "other");
+    assert_eq!(bench.watchdog.touched(9), [1]);
+    assert_eq!(bench.watchdog.status_at(at(30), 1).publisher.as_str(), "other");
+    // Nothing is heard: the deadline of `light` changes it, and only it.
+    assert_eq!(bench.then(52, |_, _| ()), State::Unknown);
+    assert_eq!(bench.watchdog.touched(9), [0]);
+    bench.then(60, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    assert_eq!(bench.watchdog.touched(9), [1], "a verdict that fell before stands, the other is blind");
+    bench.then(61, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.watchdog.touched(9), [1], "its cause is another now");
+    bench.restart(70, Some(65));
+    assert_eq!(bench.watchdog.touched(9), [0, 1], "after a restart all are new");
+}
+
+#[test]
+fn all_that_is_known_of_a_publisher_can_be_asked_for() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 2)));
+    assert_eq!(bench.watchdog.detail(at(1), "nobody"), None);
+    let detail = bench.watchdog.detail(at(1), "light").unwrap();
+    assert_eq!((detail.index, detail.process, detail.evidence.len()), (0, Some(process(7, 2)), 0));
+    assert_eq!(detail.status, bench.watchdog.status_at(at(1), 0));
+    bench.then(1, |watchdog, now| watchdog.pause(now, "light", Some(Duration::from_secs(9))));
+    let detail = bench.watchdog.detail(at(1), "light").unwrap();
+    assert_eq!((detail.paused_until, detail.evidence.len()), (Some(at(10).utc), 1));
+    bench.then(2, |watchdog, now| watchdog.resume_watching(now, "light"));
+    assert_eq!(bench.watchdog.detail(at(2), "light").unwrap().paused_until, None);
+}
+
+#[test]
+fn who_was_never_heard_is_not_missed_on_the_own_link_alone_and_who_was_heard_on_it_is() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["first".to_owned(), "own".to_owned()],
+        own_link: Some(SECOND),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    assert!(bench.told.is_empty(), "it was never down");
+    assert_eq!(bench.then(1_000, |_, _| ()), State::Unseen);
+    bench.then(1_000, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(1_049, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(1_050, |_, _| ()), State::Unknown);
+    bench.then(1_060, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    assert_eq!(bench.hear(1_100, SECOND, &Header::default()), State::Alive);
+    assert_eq!(bench.then(1_149, |_, _| ()), State::Alive);
+    assert_eq!(bench.then(1_150, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn without_another_link_who_was_never_heard_is_missed_on_the_own_one() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["own".to_owned()],
+        own_link: Some(FIRST),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(49, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(50, |_, _| ()), State::Unknown);
 }

@@ -123,6 +123,7 @@ fn rules() -> impl Strategy<Value = WatchRules> {
         |(threshold, probe_limit, settle, max_publishers, booted_at)| {
             let own_rules = PublisherRules { threshold: Some(Duration::from_nanos(1)), expected: true };
             WatchRules {
+                own_link: None,
                 threshold,
                 links: vec!["first".to_owned(), "second".to_owned()],
                 host: Some(HostView { process: own(), booted_at: UtcNanos(booted_at) }),

@@ -94,8 +94,8 @@ fn both_sources_give_a_table_as_a_person_expects_it() {
     );
     assert_eq!(
         exported(dir.path(), &[&from_server[..], &["--measurement", "heartbeat"]].concat()),
-        "time,publisher,host,alive,cause,missed,pid,silence_s,state\n\
-         2023-11-14T22:13:24Z,kitchen,,false,process_gone,7,42,51.5,dead\n"
+        "time,publisher,host,alive,cause,duplicates,missed,pid,silence_s,state,threshold_s\n\
+         2023-11-14T22:13:24Z,kitchen,,false,process_gone,0,7,42,51.5,dead,50\n"
     );
     let nothing = exported(dir.path(), &[&from_server[..], &["--since", "2100-01-01"]].concat());
     assert_eq!(nothing, "time,publisher,host\n");

@@ -4,7 +4,7 @@ use lastbeat_wire::{UtcNanos, Value};
 
 use super::fields::{FieldType, shortened};
 use super::parameters::Range;
-use super::time::seconds;
+use crate::told::epoch_seconds;
 
 /// Takes rows in the order of their time, each followed by its values.
 pub trait Collect {
@@ -77,7 +77,7 @@ impl Points {
 
 impl Collect for Points {
     fn row(&mut self, time: UtcNanos) {
-        self.time.push(seconds(time));
+        self.time.push(epoch_seconds(time));
         self.columns.iter_mut().for_each(|column| column.values.push(None));
     }
 
@@ -107,9 +107,10 @@ impl Buckets {
         }
     }
 
-    /// The length of a span in nanoseconds.
-    pub fn width(&self) -> u64 {
-        self.width
+    /// The length of a span in seconds.
+    #[expect(clippy::cast_precision_loss, reason = "what is lost of a length of weeks is less than a nanosecond")]
+    pub fn width_s(&self) -> f64 {
+        self.width as f64 / 1e9
     }
 }
 
@@ -118,7 +119,7 @@ impl Collect for Buckets {
         let place = time.0.abs_diff(self.from.0) / self.width;
         if place != self.place {
             self.place = place;
-            self.time.push(seconds(UtcNanos(self.from.0.saturating_add_unsigned(place * self.width))));
+            self.time.push(epoch_seconds(UtcNanos(self.from.0.saturating_add_unsigned(place * self.width))));
             self.rows.push(0);
             self.columns.iter_mut().for_each(|column| column.figures.push(None));
         }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
+use crate::http::Problem;
+
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -54,5 +58,20 @@ impl HistoryError {
 impl From<rusqlite::Error> for HistoryError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        let status = match &error {
+            HistoryError::Parameter { .. } => StatusCode::BAD_REQUEST,
+            HistoryError::NoPublisher(_) => StatusCode::NOT_FOUND,
+            HistoryError::Busy { .. } | HistoryError::TooLong { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            HistoryError::Failed(error) => {
+                tracing::warn!("the history: {error:#}");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self::new(status, error.to_string())
     }
 }

@@ -9,8 +9,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde::{Deserialize, Serialize};
 
 use super::buckets::Collect;
-use super::time::Time;
-use super::{HistoryError, known_publisher};
+use super::{HistoryError, publisher_row};
+use crate::told::Time;
 
 /// The latest values are looked for in so many readings.
 const LATEST_AMONG: u32 = 1_000;
@@ -40,9 +40,10 @@ pub struct Field {
     #[serde(rename = "type")]
     pub kind: FieldType,
     /// Its latest value; null if it is in none of the last 1,000 readings. A text is cut after 256 characters.
-    #[schema(schema_with = super::readings::any_value)]
+    #[schema(required, schema_with = super::readings::any_value)]
     pub latest: Option<Value<'static>>,
     /// The time of the reading that had it.
+    #[schema(required)]
     pub latest_at: Option<Time>,
 }
 
@@ -89,12 +90,9 @@ pub fn known_fields(db: &Connection, publisher: i64) -> Result<Vec<(String, Fiel
     Ok(fields)
 }
 
-/// A publisher's fields with their latest values.
-///
-/// # Errors
-/// When the store does not know the publisher, or can't be read.
+/// A publisher's fields with their latest values; none of one that is not in the store.
 pub fn latest(db: &Connection, publisher: &str) -> Result<Vec<Field>, HistoryError> {
-    let publisher = known_publisher(db, publisher)?;
+    let Some(publisher) = publisher_row(db, publisher)? else { return Ok(Vec::new()) };
     let known = known_fields(db, publisher)?;
     let picker = Picker::new(known.iter().map(|(name, _)| name.clone()));
     let fields = known.into_iter().map(|(name, kind)| Field { name, kind, latest: None, latest_at: None }).collect();

@@ -1,15 +1,15 @@
 //! Changes of state, newest first, told as people read them.
 
-use lastbeat_watchdog::{Cause, Evidence, Flip, State};
-use lastbeat_wire::{ProcessIdentity, PublisherId, UtcNanos};
+use lastbeat_watchdog::Flip;
+use lastbeat_wire::{PublisherId, UtcNanos};
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::parameters::Parameters;
 use super::states::word;
-use super::time::Time;
 use super::{HistoryError, known_publisher};
+use crate::told::FlipTold;
 
 const DEFAULT_LIMIT: usize = 100;
 const MOST: usize = 1_000;
@@ -29,94 +29,20 @@ pub struct FlipsQuestion {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Flips {
     /// Newest first, in the order in which they were told.
-    pub flips: Vec<FlipView>,
+    pub flips: Vec<PlacedFlip>,
     /// What `before` is for the next page; null on the last one.
+    #[schema(required)]
     pub next: Option<i64>,
 }
 
-/// A change of state.
+/// A change of state, and its place.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct FlipView {
-    /// Its place among all records; missing where it is told as it happens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<i64>,
-    /// Whose.
-    pub publisher: String,
-    /// The name of its host, where it told it.
-    pub host: Option<String>,
-    /// The state it was in.
-    #[schema(value_type = String)]
-    pub from: State,
-    /// The state it is in.
-    #[schema(value_type = String)]
-    pub to: State,
-    /// Why, as a word.
-    #[schema(value_type = String)]
-    pub cause: Cause,
-    /// Why, as a phrase.
-    pub reason: String,
-    /// When it happened.
-    pub at: Time,
-    /// When the watchdog knew.
-    pub noticed_at: Time,
-    /// How long it had been silent; null if it was never heard.
-    pub silence_s: Option<f64>,
-    /// When it was last heard.
-    pub last_heard: Option<Time>,
-    /// Its process, where it told it.
-    #[schema(value_type = Option<Object>)]
-    pub process: Option<ProcessIdentity>,
-    /// What the verdict rests on.
-    pub evidence: Vec<EvidenceView>,
-    /// All of it in sentences.
-    pub text: String,
-}
-
-/// A fact with its time and its source.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct EvidenceView {
-    /// When it was seen.
-    pub at: Time,
-    /// By what means.
-    pub source: serde_json::Value,
-    /// What was seen, for machines.
-    pub fact: serde_json::Value,
-    /// What was seen, when and how, for people.
-    pub text: String,
-}
-
-impl From<&Evidence> for EvidenceView {
-    fn from(evidence: &Evidence) -> Self {
-        let json = |value: Result<_, serde_json::Error>| value.expect("invariant: evidence has string keys");
-        Self {
-            at: Time(evidence.at),
-            source: json(serde_json::to_value(&evidence.source)),
-            fact: json(serde_json::to_value(&evidence.fact)),
-            text: evidence.to_string(),
-        }
-    }
-}
-
-impl FlipView {
-    /// A flip, with its place if it is known.
-    pub fn new(flip: &Flip, position: Option<i64>) -> Self {
-        Self {
-            position,
-            publisher: flip.publisher.to_string(),
-            host: flip.host.clone(),
-            from: flip.from,
-            to: flip.to,
-            cause: flip.cause,
-            reason: flip.cause.to_string(),
-            at: Time(flip.at),
-            noticed_at: Time(flip.noticed_at),
-            silence_s: flip.silence.map(|silence| silence.as_secs_f64()),
-            last_heard: flip.last_heard.map(Time),
-            process: flip.process,
-            evidence: flip.evidence.iter().map(EvidenceView::from).collect(),
-            text: flip.told(),
-        }
-    }
+pub struct PlacedFlip {
+    /// Its place among all records.
+    pub position: i64,
+    /// The change.
+    #[serde(flatten)]
+    pub flip: FlipTold,
 }
 
 impl FlipsQuestion {
@@ -164,11 +90,11 @@ impl FlipsQuestion {
         }
         let more = flips.len() > self.limit;
         flips.truncate(self.limit);
-        Ok(Flips { next: flips.last().and_then(|flip| flip.position).filter(|_| more), flips })
+        Ok(Flips { next: flips.last().map(|flip| flip.position).filter(|_| more), flips })
     }
 }
 
-fn view(row: &Row<'_>) -> Result<FlipView, HistoryError> {
+fn view(row: &Row<'_>) -> Result<PlacedFlip, HistoryError> {
     let position: i64 = row.get("position")?;
     let text = |column| row.get::<_, String>(column);
     let wrong =
@@ -189,7 +115,7 @@ fn view(row: &Row<'_>) -> Result<FlipView, HistoryError> {
         process: row.get::<_, Option<String>>("process")?.map(|json| parsed(&json, "process", &wrong)).transpose()?,
         evidence: parsed(&text("evidence")?, "evidence", &wrong)?,
     };
-    Ok(FlipView::new(&flip, Some(position)))
+    Ok(PlacedFlip { position, flip: FlipTold::from(&flip) })
 }
 
 fn parsed<T: DeserializeOwned>(

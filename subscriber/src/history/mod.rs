@@ -10,7 +10,6 @@ mod error;
 mod fields;
 mod flips;
 mod parameters;
-mod problem;
 mod rates;
 mod readings;
 mod reports;
@@ -18,7 +17,6 @@ mod routes;
 mod spans;
 mod states;
 mod stream;
-mod time;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,13 +32,15 @@ use tokio_util::sync::CancellationToken;
 mod tests;
 
 pub use error::HistoryError;
-#[cfg_attr(not(test), expect(unused_imports, reason = "not mounted yet"))]
+pub use fields::Field;
 pub use routes::routes;
 
 /// Questions at a time: each holds a thread and a connection, and more of them would only take turns on the disk.
 const QUESTIONS: usize = 4;
 /// Exports at a time. They last as long as their client reads, so they are counted apart from questions.
 const EXPORTS: usize = 4;
+/// Blocking threads that are needed at most.
+pub const THREADS: usize = QUESTIONS + EXPORTS;
 /// How long a question may take, its wait for a turn included.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Steps of SQLite's machine between two looks at whether the answer is still wanted: some 0.1 ms.
@@ -96,6 +96,14 @@ impl History {
         let limit = Limit { gone, deadline, longest: self.longest };
         let answer = tokio::task::spawn_blocking(move || history.answer(permit, limit, question));
         answer.await.unwrap_or_else(|panic| Err(HistoryError::Failed(anyhow::anyhow!("a question failed: {panic}"))))
+    }
+
+    /// The fields of a publisher's readings with their latest values; none of one that the store does not know yet.
+    ///
+    /// # Errors
+    /// When the store can't be read, or not in time.
+    pub async fn fields(self: &Arc<Self>, publisher: String) -> Result<Vec<Field>, HistoryError> {
+        self.ask(move |db| fields::latest(db, &publisher)).await
     }
 
     fn answer<T>(

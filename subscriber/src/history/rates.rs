@@ -8,8 +8,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{Parameters, Range};
-use super::time::{Time, length_s};
 use super::{HistoryError, publisher_row};
+use crate::told::Time;
 
 /// Most publishers at a time.
 const MOST_IDS: usize = 100;
@@ -153,13 +153,17 @@ fn buckets(samples: &[Sample], range: Range, width: u64, points: usize, apart: D
             let bucket = from / width;
             let end = to.min((bucket + 1).saturating_mul(width));
             if let Some((sum, covered)) = usize::try_from(bucket).ok().and_then(|bucket| sums.get_mut(bucket)) {
-                *sum += rate * length_s(end - from);
+                *sum += rate * seconds(end - from);
                 *covered += end - from;
             }
             from = end;
         }
     }
-    sums.into_iter().map(|(sum, covered)| (covered > 0).then(|| sum / length_s(covered))).collect()
+    sums.into_iter().map(|(sum, covered)| (covered > 0).then(|| sum / seconds(covered))).collect()
+}
+
+fn seconds(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_secs_f64()
 }
 
 #[cfg(test)]
@@ -214,7 +218,7 @@ mod tests {
                 .zip(&rates)
                 .map(|(place, rate)| {
                     let covered = range.nanos().min((place + 1) * width).saturating_sub(place * width);
-                    rate.unwrap_or_default() * length_s(covered)
+                    rate.unwrap_or_default() * seconds(covered)
                 })
                 .sum();
             let counted = f64::from(u32::try_from(counted).unwrap());

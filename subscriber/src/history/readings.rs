@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{Array, ObjectBuilder, Schema, SchemaType, Type};
 use super::buckets::{Buckets, Collect, Points};
 use super::fields::{FieldType, Picker, known_fields};
 use super::parameters::{Parameters, Range};
-use super::time::{Time, length_s};
 use super::{HistoryError, known_publisher};
+use crate::told::Time;
 
 /// Most values in an answer: points times fields.
 const MOST_VALUES: usize = 1_000_000;
@@ -44,6 +44,7 @@ pub struct Readings {
     /// How many readings there are in this time.
     pub rows: u64,
     /// The length of a bucket; null when each reading is told.
+    #[schema(required)]
     pub bucket_s: Option<f64>,
     /// The time of each reading, or the start of each bucket that has readings; seconds since 1970.
     pub time: Vec<f64>,
@@ -133,7 +134,7 @@ impl ReadingsQuestion {
             (None, exact.time, series.collect())
         } else {
             let mut buckets = Buckets::new(range, points, fields.len());
-            let width = buckets.width();
+            let width_s = buckets.width_s();
             collect(db, publisher, range, &fields, &mut buckets)?;
             let series = buckets.columns.into_iter().zip(fields).filter_map(|(column, (name, kind))| {
                 let kind = column.kind.or((kind != FieldType::Text).then_some(kind))?;
@@ -143,7 +144,7 @@ impl ReadingsQuestion {
                 let (min, max, mean) = (each(|of| of.min), each(|of| of.max), each(|of| of.mean));
                 Some((name, Series::Buckets { kind, min, max, mean }))
             });
-            (Some(length_s(width)), buckets.time, series.collect())
+            (Some(width_s), buckets.time, series.collect())
         };
         Ok(Readings { publisher: name, from: Time(range.from), to: Time(range.to), rows, bucket_s, time, fields })
     }

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::parameters::Parameters;
-use super::time::Time;
 use super::{HistoryError, known_publisher};
+use crate::told::Time;
 
 const DEFAULT_LIMIT: usize = 50;
 const MOST: usize = 1_000;
@@ -36,6 +36,7 @@ pub struct LogEntry {
     /// Of which kind: `start`, `beat`, `fail` or `bye`.
     pub kind: String,
     /// How long it took since the start it ends; null without one, or for a start.
+    #[schema(required)]
     pub took_s: Option<f64>,
     /// What came with it.
     pub body: String,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
-use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lastbeat_host::Clock;
 use lastbeat_wire::UtcNanos;
@@ -14,13 +13,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::flips::{Flips, FlipsQuestion};
-use super::problem::{Problem, Problems};
 use super::rates::{Rates, RatesQuestion};
 use super::readings::{Readings, ReadingsQuestion};
 use super::reports::{Log, LogQuestion};
 use super::states::{States, StatesQuestion};
 use super::stream::ExportQuestion;
 use super::{History, HistoryError};
+use crate::http::Problem;
 
 /// The routes, their paths relative to the API's root.
 pub fn routes(history: Arc<History>) -> OpenApiRouter {
@@ -35,21 +34,19 @@ pub fn routes(history: Arc<History>) -> OpenApiRouter {
         .with_state(history)
 }
 
-/// A publisher's id: one segment of the path, percent-encoded.
-#[derive(Debug)]
-struct Publisher(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Publisher {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
-            Err(error) => {
-                let detail = format!("publisher id in {}: {}", parts.uri.path(), error.body_text());
-                Err(Problem::new(StatusCode::BAD_REQUEST, detail))
-            }
-        }
-    }
+/// The problems that a question about the past can have.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "its derive is all there is to it")]
+enum Problems {
+    /// A parameter is not as it should be.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Parameter(#[to_schema] Problem),
+    /// There is no such publisher in the store.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoPublisher(#[to_schema] Problem),
+    /// Too many ask, or the answer takes too long.
+    #[response(status = 503, content_type = "application/problem+json")]
+    NotNow(#[to_schema] Problem),
 }
 
 /// Asks, and writes the answer's JSON on the blocking thread, too.
@@ -84,7 +81,7 @@ fn now() -> UtcNanos {
 )]
 async fn readings(
     State(history): State<Arc<History>>,
-    Publisher(id): Publisher,
+    Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let question = ReadingsQuestion::parse(id, query.as_deref(), now())?;
@@ -106,7 +103,7 @@ async fn readings(
 )]
 async fn states(
     State(history): State<Arc<History>>,
-    Publisher(id): Publisher,
+    Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let question = StatesQuestion::parse(id, query.as_deref(), now())?;
@@ -130,7 +127,7 @@ async fn states(
 )]
 async fn publisher_flips(
     State(history): State<Arc<History>>,
-    Publisher(id): Publisher,
+    Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let question = FlipsQuestion::parse(Some(id), query.as_deref(), now())?;
@@ -170,7 +167,7 @@ async fn flips(State(history): State<Arc<History>>, RawQuery(query): RawQuery) -
 )]
 async fn log(
     State(history): State<Arc<History>>,
-    Publisher(id): Publisher,
+    Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let question = LogQuestion::parse(id, query.as_deref())?;

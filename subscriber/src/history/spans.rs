@@ -7,7 +7,7 @@ use lastbeat_wire::UtcNanos;
 use serde::Serialize;
 
 use super::parameters::Range;
-use super::time::Time;
+use crate::told::Time;
 
 /// A change of state, or the state told anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

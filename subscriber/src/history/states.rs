@@ -10,8 +10,8 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::parameters::{Parameters, Range};
 use super::spans::{Change, Span, spans};
-use super::time::Time;
 use super::{HistoryError, known_publisher};
+use crate::told::Time;
 
 /// Which states are asked for.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ pub struct States {
     /// How long it was watched.
     pub watched_s: f64,
     /// The one as a share of the other; null if it was not watched at all.
+    #[schema(required)]
     pub alive_share: Option<f64>,
 }
 

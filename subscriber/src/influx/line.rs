@@ -1,4 +1,5 @@
-//! Points as line protocol: `sensor,publisher=…,host=… <fields> <time>` and `heartbeat,… <fields> <time>`.
+//! Points as line protocol: `sensor,publisher=…,host=… <fields> <time>`, `heartbeat,… <fields> <time>` and
+//! `flip,…,to=… <fields> <time>`.
 //!
 //! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
 //! separator behind it, so there U+FF3C stands for the backslash; control characters in tags and keys become U+FFFD; a
@@ -11,9 +12,12 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::time::Duration;
 
-use lastbeat_watchdog::Status;
+use lastbeat_watchdog::{Flip, Status};
 use lastbeat_wire::{Header, Reading, UtcNanos, Value};
+
+use crate::announce::sentence;
 
 /// The row's own time, where it is not the point's: an integer field, nanoseconds since 1970.
 pub const ROW_TIME: &str = "row_time_ns";
@@ -50,14 +54,38 @@ pub fn heartbeat(out: &mut Vec<u8>, status: &Status) {
         put(out, format_args!("alive={alive},"));
     }
     put(out, format_args!("state=\"{}\",cause=\"{}\"", status.state.word(), status.cause.word()));
-    if let Some(silence) = status.silence {
-        out.extend_from_slice(b",silence_s=");
-        value_of(out, &Value::Float(silence.as_secs_f64()));
-    }
+    seconds(out, "silence_s", status.silence);
+    seconds(out, "threshold_s", Some(status.threshold));
     if let Some(pid) = status.pid {
         put(out, format_args!(",pid={pid}i"));
     }
-    put(out, format_args!(",missed={}i {}\n", status.counts.missed, status.at.0));
+    let counts = &status.counts;
+    put(out, format_args!(",missed={}i,duplicates={}i {}\n", counts.missed, counts.duplicates, status.at.0));
+}
+
+/// Adds the line of a flip, at the time at which it happened.
+///
+/// The state it leads to is a tag: a publisher can flip twice at one instant (its threshold passed, and with that its link
+/// was found down), and InfluxDB keeps one point per series and time. There are ten states, so the series stay few.
+pub fn flip(out: &mut Vec<u8>, flip: &Flip) {
+    tags(out, "flip", flip.publisher.as_str(), flip.host.as_deref());
+    put(out, format_args!(",to={} from=\"{}\",cause=\"{}\"", flip.to.word(), flip.from.word(), flip.cause.word()));
+    seconds(out, "silence_s", flip.silence);
+    seconds(out, "latency_s", Some(flip.noticed_at.since(flip.at)));
+    if let Some(process) = &flip.process {
+        put(out, format_args!(",pid={}i", process.pid));
+    }
+    out.extend_from_slice(b",text=");
+    value_of(out, &Value::Text(sentence(flip).into()));
+    put(out, format_args!(" {}\n", flip.at.0));
+}
+
+/// Adds a span as a further field, a float.
+fn seconds(out: &mut Vec<u8>, name: &str, span: Option<Duration>) {
+    if let Some(span) = span {
+        put(out, format_args!(",{name}="));
+        value_of(out, &Value::Float(span.as_secs_f64()));
+    }
 }
 
 fn tags(out: &mut Vec<u8>, measurement: &str, publisher: &str, host: Option<&str>) {
@@ -180,7 +208,7 @@ mod tests {
         let status = serde_json::json!({
             "publisher": "light-1", "host": "web-1", "at": 9, "state": "dead", "cause": "process_gone", "since": 1,
             "silence": {"secs": 51, "nanos": 500_000_000}, "threshold": {"secs": 50, "nanos": 0}, "pid": 42,
-            "counts": {"messages": 9, "readings": 8, "refused": 0, "missed": 7, "duplicates": 0, "late": 0,
+            "counts": {"messages": 9, "readings": 8, "refused": 0, "missed": 7, "duplicates": 2, "late": 0,
                        "retained": 0, "restarts": 0, "conflicts": 0},
         });
         let mut status: Status = serde_json::from_value(status).unwrap();
@@ -191,7 +219,32 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "heartbeat,publisher=light-1,host=web-1 alive=false,state=\"dead\",cause=\"process_gone\",silence_s=51.5,\
-             pid=42i,missed=7i 9\nheartbeat,publisher=light-1 state=\"unseen\",cause=\"process_gone\",missed=7i 9\n"
+             threshold_s=50.0,pid=42i,missed=7i,duplicates=2i 9\n\
+             heartbeat,publisher=light-1 state=\"unseen\",cause=\"process_gone\",threshold_s=50.0,missed=7i,duplicates=2i 9\n"
+        );
+    }
+
+    #[test]
+    fn a_flip_tells_both_states_the_latency_and_the_whole_sentence() {
+        let told = serde_json::json!({
+            "publisher": "light 1", "host": "web-1", "from": "alive", "to": "dead", "cause": "process_gone",
+            "at": 1_500_000_000, "noticed_at": 1_750_000_000, "silence": {"secs": 0, "nanos": 500_000_000},
+            "last_heard": 1_000_000_000,
+            "process": {"host": "0000000000000001", "boot": "00000000000000000000000000000002", "pid": 42, "start": 3},
+            "evidence": [{"at": 1_750_000_000, "source": "pidfd", "fact": "gone"}],
+        });
+        let mut told: Flip = serde_json::from_value(told).unwrap();
+        let mut out = Vec::new();
+        flip(&mut out, &told);
+        (told.host, told.silence, told.process, told.evidence) = (None, None, None, Vec::new());
+        flip(&mut out, &told);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "flip,publisher=light\\ 1,host=web-1,to=dead from=\"alive\",cause=\"process_gone\",silence_s=0.5,latency_s=0.25,\
+             pid=42i,text=\"light 1  alive → dead: its process is gone; silent for 500ms; no such process (by pidfd, \
+             1970-01-01T00:00:01.750Z)\" 1500000000\n\
+             flip,publisher=light\\ 1,to=dead from=\"alive\",cause=\"process_gone\",latency_s=0.25,\
+             text=\"light 1  alive → dead: its process is gone\" 1500000000\n"
         );
     }
 }

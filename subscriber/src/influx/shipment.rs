@@ -70,6 +70,10 @@ impl Shipment {
                 line::heartbeat(&mut self.text, &status);
                 true
             }
+            Ok(Record::Flip(flip)) => {
+                line::flip(&mut self.text, &flip);
+                true
+            }
             Ok(_) | Err(_) => false,
         };
         if has_line {

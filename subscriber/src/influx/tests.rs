@@ -12,6 +12,7 @@ use super::influxd::Influxd;
 use super::{Influx, InfluxConfig};
 use crate::follower::conformance::{Row, Target, append, append_message, conforms, open_log, time_of};
 use crate::follower::{Following, start};
+use crate::record::Record;
 
 struct Database {
     server: Influxd,
@@ -96,6 +97,44 @@ async fn whatever_stands_in_names_and_texts_comes_back_as_it_went() {
         .query("SELECT \"time_\", \"host_\", \"publisher_\", \"n\", \"publisher\" FROM \"sensor\" WHERE time > 50")
         .await;
     assert_eq!(rows, [json!([99, 1, 2, 3, 4, "foreign"])]);
+}
+
+#[tokio::test]
+async fn a_flip_is_a_point_and_two_at_one_instant_are_two() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let evidence = json!([{"at": 5, "source": "process_table", "fact": {"runs": {"detail": "sleeping, \"a=b\""}}}]);
+    for (from, to, cause, at) in [
+        ("alive", "silent", "process_runs", 5_i64),
+        ("silent", "blind", "link_down", 5),
+        ("blind", "alive", "heard", 2_000_000_005),
+    ] {
+        let told = json!({
+            "publisher": "light 1", "host": "web-1", "from": from, "to": to, "cause": cause, "at": at, "noticed_at": at + 250_000_000,
+            "silence": {"secs": 50, "nanos": 0}, "last_heard": 1, "process": null, "evidence": evidence,
+        });
+        let (kind, body) = Record::Flip(serde_json::from_value(told).unwrap()).encode();
+        log.append(kind, &[&body]).unwrap();
+    }
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!((lag.records, lag.set_aside), (3, 0));
+    let rows = server
+        .query(
+            "SELECT \"publisher\", \"host\", \"from\", \"to\", \"cause\", \"silence_s\", \"latency_s\" FROM \"flip\"",
+        )
+        .await;
+    let row = |at: i64, from: &str, to: &str, cause: &str| json!([at, "light 1", "web-1", from, to, cause, 50, 0.25]);
+    assert_eq!(rows.len(), 3);
+    for expected in [
+        row(5, "alive", "silent", "process_runs"),
+        row(5, "silent", "blind", "link_down"),
+        row(2_000_000_005, "blind", "alive", "heard"),
+    ] {
+        assert!(rows.contains(&expected), "{expected} in {rows:?}");
+    }
+    let rows = server.query("SELECT \"text\" FROM \"flip\" WHERE \"to\" = 'silent'").await;
+    let text = rows[0][1].as_str().unwrap();
+    assert!(text.starts_with("light 1  alive → silent: ") && text.contains("sleeping, \"a=b\""), "{text}");
 }
 
 #[tokio::test]

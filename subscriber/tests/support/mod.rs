@@ -75,7 +75,7 @@ impl Drop for Subscriber {
 /// The command that starts a subscriber with `--json`.
 pub fn command(dir: &Path, from: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lastbeat-subscriber"));
-    command.args(["--from", from, "--json", "--store"]).arg(dir.join("store.db"));
+    command.args(["--from", from, "--json", "--http", "off", "--store"]).arg(dir.join("store.db"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

@@ -65,6 +65,7 @@ impl Desk {
         };
         let id = |name: &String| name.parse().expect("a publisher's name in a scenario is a publisher id");
         let rules = WatchRules {
+            own_link: None,
             threshold: rules.threshold.duration(),
             links: rules.links.clone(),
             host: None,

@@ -50,6 +50,7 @@ impl Served {
         let history = History::new(&dir.path().join("store.db"), Duration::from_secs(10));
         let api = OpenApiRouter::new().nest("/api/v1", routes(Arc::clone(&history)));
         let (router, description) = api.split_for_parts();
+        let router = router.layer(axum::middleware::from_fn(crate::http::unify));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });

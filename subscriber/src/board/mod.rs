@@ -1,0 +1,214 @@
+//! [`Board`]: the live figures that the table in the terminal and the page in the browser show.
+//!
+//! ```text
+//!   loop ──Update (one at a time, never waited for)──▶ thread "board": Figures ──▶ terminal table (200 in trouble first)
+//!                                                                  │          └──▶ HTTP: all rows, on request
+//!                                                                  └─Frame (each encoded once)──▶ every event stream
+//! ```
+
+mod figures;
+mod handover;
+pub mod json;
+mod rate;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::body::Bytes;
+use lastbeat_watchdog::{State, Status};
+use lastbeat_wire::{Monotonic, Now};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::follower::Lag;
+use crate::intake::Totals;
+pub use figures::{Changes, Figures, Row};
+pub use handover::{Handover, Update};
+use json::{Overview, RowTold, Summary};
+pub use rate::Rate;
+
+/// Frames that wait for a reader of the event stream: seconds of them. Who is slower than that has to begin anew.
+const FRAMES: usize = 64;
+/// The longest time without a frame: whoever gets none for longer knows that the stream is cut.
+const QUIET: Duration = Duration::from_secs(5);
+/// Most publishers in a [`Glance`].
+const SHOWN: usize = 200;
+
+/// The live figures. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Another one with each start of the program: places and revisions mean nothing beyond it.
+    instance: String,
+    /// Written by the board's own thread only, read by whoever shows them.
+    figures: RwLock<Figures>,
+    followers: Vec<(&'static str, watch::Receiver<Lag>)>,
+    frames: broadcast::Sender<Frame>,
+}
+
+/// A piece of the event stream as it is sent; cloning shares it.
+pub type Frame = Bytes;
+
+/// How a link stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkView {
+    /// Its URL, without a password.
+    pub name: String,
+    /// Why it is down; `None` while it is up.
+    pub down: Option<String>,
+}
+
+/// What there is room for on a terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Glance {
+    /// The publishers that need looking at most, at most 200.
+    pub publishers: Vec<Status>,
+    /// How many there are in each state.
+    pub states: BTreeMap<State, usize>,
+    /// The links.
+    pub links: Vec<LinkView>,
+    /// What was counted.
+    pub totals: Totals,
+    /// Messages in hundredths per second.
+    pub rate: u64,
+}
+
+impl LinkView {
+    /// A link that was not up yet.
+    pub fn down(name: String) -> Self {
+        Self { name, down: Some("not connected yet".to_owned()) }
+    }
+
+    /// A link that is up.
+    pub fn up(name: String) -> Self {
+        Self { name, down: None }
+    }
+}
+
+impl Board {
+    /// Makes a board of which `restored` publishers were known before, and the loop's way to it. Its thread ends when the
+    /// loop's end is dropped.
+    pub fn start(
+        now: Monotonic,
+        restored: usize,
+        followers: Vec<(&'static str, watch::Receiver<Lag>)>,
+    ) -> anyhow::Result<(Self, Handover)> {
+        let board = Self::new(now, restored, followers);
+        // One update is under way at a time; what it can't hold waits in the watchdog.
+        let (sender, mut updates) = mpsc::channel(1);
+        let keeper = board.clone();
+        let run = move || {
+            let mut told = now;
+            while let Some(update) = updates.blocking_recv() {
+                keeper.take(update, &mut told);
+            }
+        };
+        std::thread::Builder::new().name("board".to_owned()).spawn(run).context("start a thread")?;
+        Ok((board, Handover::new(sender)))
+    }
+
+    fn new(now: Monotonic, restored: usize, followers: Vec<(&'static str, watch::Receiver<Lag>)>) -> Self {
+        Self(Arc::new(Shared {
+            instance: format!("{:016x}", rand::random::<u64>()),
+            figures: RwLock::new(Figures::new(now, restored)),
+            followers,
+            frames: broadcast::Sender::new(FRAMES),
+        }))
+    }
+
+    /// Takes an update in and tells those who read along, if there is something to tell.
+    fn take(&self, mut update: Update, told: &mut Monotonic) {
+        let now = update.now;
+        let flips = std::mem::take(&mut update.flips);
+        let flips_left_out = update.flips_left_out;
+        let changes = {
+            let mut figures = self.0.figures.write().unwrap_or_else(PoisonError::into_inner);
+            let changes = figures.apply(update);
+            let behind = self.0.followers.iter().any(|(_, lag)| lag.has_changed().unwrap_or(false));
+            if changes.is_empty() && flips.is_empty() && !behind && now.monotonic.since(*told) < QUIET {
+                return;
+            }
+            figures.revision += 1;
+            *told = now.monotonic;
+            changes
+        };
+        if self.0.frames.receiver_count() > 0 {
+            let frame = json::frame(&self.figures(), &self.followers(), now, &changes, &flips, flips_left_out);
+            // Nobody reads along any more.
+            let _ = self.0.frames.send(frame.into());
+        }
+    }
+
+    /// All figures. While they are held nothing new is taken in, so hold them shortly.
+    pub fn figures(&self) -> RwLockReadGuard<'_, Figures> {
+        self.0.figures.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far each follower of the log has come.
+    pub fn followers(&self) -> Vec<(&'static str, Lag)> {
+        self.0.followers.iter().map(|(name, lag)| (*name, lag.borrow().clone())).collect()
+    }
+
+    /// The event stream from now on.
+    pub fn frames(&self) -> broadcast::Receiver<Frame> {
+        self.0.frames.subscribe()
+    }
+
+    /// The first frame of a stream.
+    pub fn hello(&self, now: Now) -> String {
+        json::hello(&self.0.instance, self.figures().revision, now)
+    }
+
+    /// All of it, or the publishers that `wanted` takes, after the first `offset` of these, at most `limit`.
+    pub fn overview(&self, now: Now, wanted: impl Fn(&Row) -> bool, offset: usize, limit: usize) -> Overview {
+        let followers = self.followers();
+        let figures = self.figures();
+        let rows = (0..).zip(&figures.rows).filter(|(_, row)| wanted(row)).skip(offset).take(limit);
+        Overview {
+            instance: self.0.instance.clone(),
+            summary: Summary::of(&figures, &followers, now),
+            publishers: rows.map(|(index, row)| RowTold::of(index, row, now.monotonic)).collect(),
+        }
+    }
+
+    /// What came from the publisher at a place over the last minute, in hundredths of a message per second.
+    pub fn rate(&self, index: u32) -> u64 {
+        self.figures().rows.get(index as usize).map_or(0, |row| row.rate)
+    }
+
+    /// Looks at all of it, those first who need looking at.
+    pub fn glance(&self, now: Now) -> Glance {
+        let figures = self.figures();
+        let mut rows: Vec<&Row> = figures.rows.iter().collect();
+        if rows.len() > SHOWN {
+            rows.select_nth_unstable_by(SHOWN, |one, other| order(one).cmp(&order(other)));
+            rows.truncate(SHOWN);
+        }
+        rows.sort_by(|one, other| order(one).cmp(&order(other)));
+        Glance {
+            publishers: rows.into_iter().map(|row| row.status(now.monotonic)).collect(),
+            states: figures.states.clone(),
+            links: figures.links.clone(),
+            totals: figures.totals,
+            rate: figures.rate,
+        }
+    }
+}
+
+/// Trouble first, then by name, so that lines stay where they are.
+fn order(row: &Row) -> (u8, &str) {
+    let urgency = match row.status.state {
+        State::Dead => 0,
+        State::Suspended | State::Silent => 1,
+        State::Unknown => 2,
+        State::Blind => 3,
+        State::Unseen => 4,
+        State::Alive | State::Paused | State::Finished => 5,
+    };
+    (urgency, row.status.publisher.as_str())
+}

@@ -1,0 +1,87 @@
+//! The event stream: what changes, as it changes (server-sent events).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use lastbeat_host::Clock;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::Api;
+use super::problem::Problem;
+use crate::board::{Frame, json};
+
+/// Most streams at once.
+pub const MOST: usize = 1_000;
+/// A stream on which nothing happened for so long gets a comment, so that it is known to be there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// One who reads along.
+struct Stream {
+    /// What it gets first.
+    hello: Option<Bytes>,
+    frames: Receiver<Frame>,
+    stop: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What changes, as it changes.
+///
+/// The events: `hello` first (schema Hello), then `update` (schema Update) at most every half second and at least every
+/// five, `flip` (schema Flip) at once, and `resync` when this reader was too slow: then ask for the publishers anew.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+    responses((status = 200, description = "Server-sent events without end", body = String, content_type = "text/event-stream")))]
+pub async fn events(State(api): State<Api>) -> Result<Response, Problem> {
+    let place = Arc::clone(&api.streams).try_acquire_owned();
+    let place =
+        place.map_err(|_| Problem::unavailable(format!("{MOST} event streams are open, no more are possible")))?;
+    // In this order: what changes after the hello is in the frames.
+    let frames = api.board.frames();
+    let hello = Some(Bytes::from(api.board.hello(Clock.now())));
+    let stream = Stream { hello, frames, stop: api.stop.clone(), _place: place };
+    let body = futures_util::stream::unfold(stream, |mut stream| async move {
+        let frame = stream.next().await?;
+        Some((Ok::<_, Infallible>(frame), stream))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        // Asks nginx to pass on each piece at once.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// Room for the streams.
+pub fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MOST))
+}
+
+impl Stream {
+    /// The next piece; `None` when the program stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(hello) = self.hello.take() {
+            return Some(hello);
+        }
+        let quiet = Clock.instant(Clock.now().monotonic.plus(KEEP_ALIVE));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            frame = self.frames.recv() => match frame {
+                Ok(frame) => Some(frame),
+                Err(RecvError::Lagged(_)) => {
+                    self.frames = self.frames.resubscribe();
+                    Some(Bytes::from(json::resync()))
+                }
+                Err(RecvError::Closed) => None,
+            },
+            () = tokio::time::sleep_until(quiet.into()) => Some(Bytes::from_static(b":\n\n")),
+        }
+    }
+}

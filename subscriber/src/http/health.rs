@@ -1,0 +1,49 @@
+//! Whether it serves, and whether it watches.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use crate::board::json::{FollowerTold, LinkTold};
+use crate::command::Command;
+
+/// The loop that judges has to answer within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether it watches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether the loop that judges answered within a second.
+    ready: bool,
+    /// The links.
+    links: Vec<LinkTold>,
+    /// The followers of the log.
+    followers: Vec<FollowerTold>,
+}
+
+/// Does it serve? Needs no login.
+#[utoipa::path(get, path = "/healthz", tag = "health",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Does it watch?
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    responses(
+        (status = 200, description = "The loop that judges answered", body = Readiness),
+        (status = 503, description = "It did not answer within a second", body = Readiness),
+    ))]
+pub async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
+    let answered = tokio::time::timeout(ANSWER_WITHIN, api.ask(|reply| Command::Ping { reply })).await;
+    let ready = matches!(answered, Ok(Ok(())));
+    let links = api.board.figures().links.iter().map(LinkTold::from).collect();
+    let followers = api.board.followers().iter().map(FollowerTold::from).collect();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, links, followers }))
+}

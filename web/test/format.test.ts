@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { brief, local, percent, rate, span, thresholds, value } from '../src/format';
+
+test('spans are told in at most two units, and never in sixty of one', () => {
+  const told: [number, string][] = [
+    [0, '0 s'], [0.004, '4 ms'], [0.4, '0.4 s'], [4.7, '4.7 s'], [5, '5 s'], [59.4, '59 s'], [59.6, '59 s'], [60, '1 min'], [200, '3 min 20 s'],
+    [3599.9, '59 min 59 s'], [3600, '1 h'], [8040, '2 h 14 min'], [86_399, '23 h 59 min'], [273_600, '3 d 4 h'],
+  ];
+  for (const [seconds, text] of told) expect(span(seconds)).toBe(text);
+});
+
+test('a narrow column has one unit', () => {
+  expect([0, 59.9, 60, 7199, 172_799, 172_800].map(brief)).toEqual(['0 s', '59 s', '1 min', '1 h', '47 h', '2 d']);
+});
+
+test('a silence is never rounded up to its threshold', () => {
+  expect([0.999, 1, 1.999, 2.19, 9.99, 10.9, 1000].map(thresholds)).toEqual(['99 %', '100 %', '199 %', '2.1 ×', '9.9 ×', '10 ×', '>999 ×']);
+});
+
+test('a share is 100 % only when it is whole, and 0 % only when there is none', () => {
+  expect([1, 0.999_99, 0.9931, 0.000_01, 0].map(percent)).toEqual(['100 %', '99.99 %', '99.31 %', '0.01 %', '0 %']);
+});
+
+test('a rate above nothing is not told as 0', () => {
+  expect([0, 0.001, 0.2, 1.02, 99.99, 1204].map(rate)).toEqual(['0', '<0.01', '0.20', '1.0', '100', '1,204']);
+});
+
+test('values keep what matters', () => {
+  expect([null, true, 'warm', 1204, -3, 0.1 + 0.2, 1.5e-7].map((v) => value(v))).toEqual(['–', 'true', 'warm', '1,204', '−3', '0.3', '1.500e-7']);
+});
+
+test('times within a sentence are told in the reader’s zone', () => {
+  const at = new Date(2026, 10, 21, 3, 12, 5), now = new Date(2026, 10, 21, 9, 0, 0);
+  expect(local(`no such process (seen ${at.toISOString()}, by pidfd)`, now)).toBe('no such process (seen 03:12:05, by pidfd)');
+});
