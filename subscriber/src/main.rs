@@ -13,6 +13,7 @@ mod influx;
 mod intake;
 mod logging;
 mod memory;
+mod metrics;
 mod pace;
 mod probe;
 mod receipts;

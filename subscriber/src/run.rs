@@ -24,6 +24,7 @@ use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
+use crate::metrics::Metrics;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
 use crate::table::Table;
@@ -93,7 +94,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
     let looked_at = tail.is_some() || listener.is_some();
-    let board = looked_at.then(|| Board::start(now.monotonic, watchdog.len(), lags.clone())).transpose()?;
+    let metrics = Metrics::new(now.utc);
+    let start = || Board::start(now.monotonic, watchdog.len(), lags.clone(), metrics.clone());
+    let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
     let service = Service::new(
         Wiring {
@@ -112,9 +115,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let subscriptions = open_links(&settings, &own, &sender)?;
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
-    let server = listener
-        .zip(board.clone())
-        .map(|(listener, board)| listener.serve(Joints { board, commands, incoming: sender.clone(), link, history }));
+    let server = listener.zip(board.clone()).map(|(listener, board)| {
+        listener.serve(Joints { board, metrics, commands, incoming: sender.clone(), link, history })
+    });
     let server = server.transpose()?;
     drop(sender);
     let freeing =

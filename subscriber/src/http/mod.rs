@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::command::Command;
 use crate::history::History;
+use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
 pub use problem::Problem;
@@ -54,6 +55,7 @@ pub const COMMANDS: usize = 64;
 #[derive(Debug, Clone)]
 struct Api {
     board: Board,
+    metrics: Metrics,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
@@ -76,6 +78,8 @@ pub struct Listener {
 pub struct Joints {
     /// The live figures.
     pub board: Board,
+    /// What Prometheus is told.
+    pub metrics: Metrics,
     /// The way to the loop.
     pub commands: mpsc::Sender<Command>,
     /// The way of messages into the loop.
@@ -132,10 +136,10 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, commands, incoming, link, history } = joints;
+        let Joints { board, metrics, commands, incoming, link, history } = joints;
         let streams = events::places();
-        let api =
-            Api { board, commands, incoming, link, history, streams, changing: Arc::default(), stop: stop.clone() };
+        let changing = Arc::default();
+        let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
