@@ -8,6 +8,10 @@ use crate::support::http::Api;
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
     let dir = tempfile::tempdir().unwrap();
+    // What is stopped in order is in the store, so that the past can be asked for.
+    let (before, url) = Subscriber::serve(dir.path(), &[]);
+    assert_eq!(Api::at(&url).await.ask(Method::GET, "/api/v1/beat/a%2Fb", "").await.0, 200);
+    assert_eq!(before.stop().code(), Some(0));
     let (_subscriber, url) = Subscriber::serve(dir.path(), &["--expect", "never"]);
     let api = Api::at(&url).await;
     let _events = api.events().await;
@@ -40,6 +44,27 @@ async fn every_operation_answers_as_it_is_described() {
         (&post, "/api/v1/publishers/nobody/pause", "{}", 404),
         (&post, "/api/v1/publishers/nobody/resume", "", 404),
         (&post, "/api/v1/publishers/a%2Fb/resume", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/readings?since=1h&until=&points=5000", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/readings?points=0", "", 400),
+        (&get, "/api/v1/publishers/a%2Fb/readings?field=lux", "", 400),
+        (&get, "/api/v1/publishers/nobody/readings", "", 404),
+        (&get, "/api/v1/publishers/a%2Fb/states?since=7d", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/states?since=tomorrow", "", 400),
+        (&get, "/api/v1/publishers/nobody/states", "", 404),
+        (&get, "/api/v1/publishers/a%2Fb/flips?limit=1000&since=2020-01-01&until=2200-01-01T00:00:00Z", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/flips?limit=1001", "", 400),
+        (&get, "/api/v1/publishers/nobody/flips", "", 404),
+        (&get, "/api/v1/flips?before=9999999", "", 200),
+        (&get, "/api/v1/flips?before=yesterday", "", 400),
+        (&get, "/api/v1/publishers/a%2Fb/log?limit=1", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/log?limit=none", "", 400),
+        (&get, "/api/v1/publishers/nobody/log", "", 404),
+        (&get, "/api/v1/rates?id=a/b&id=nobody&since=30m&points=30", "", 200),
+        (&get, "/api/v1/rates", "", 400),
+        (&get, "/api/v1/export", "", 200),
+        (&get, "/api/v1/export?measurement=heartbeat&publisher=a/b&since=1h&format=jsonl", "", 200),
+        (&get, "/api/v1/export?format=xml", "", 400),
+        (&get, "/api/v1/export?publisher=nobody", "", 404),
         (&get, "/healthz", "", 200),
         (&get, "/readyz", "", 200),
         (&get, "/metrics", "", 200),
