@@ -24,6 +24,11 @@ export class Flips {
     await this.page(null);
   }
 
+  /** Whether the store told this one. */
+  has(flip: Flip): boolean {
+    return [...this.known.values()].some((one) => one.noticed_at === flip.noticed_at && one.to === flip.to);
+  }
+
   private async older(): Promise<void> {
     await this.page(this.next);
   }
