@@ -22,7 +22,7 @@ async function read(page: Page, field: string): Promise<string[]> {
   const shown: string[] = [];
   for (let x = 0; x < box.width; x += 2) {
     await page.mouse.move(box.x + x, box.y + box.height / 2);
-    const [told] = await chart.locator('.stats.pointed').allInnerTexts();
+    const told = (await chart.locator('.stats.pointed').allInnerTexts())[0]?.replace(/\s+/g, ' ');
     if (told && told !== shown.at(-1)) shown.push(told);
   }
   return shown;

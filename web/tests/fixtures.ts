@@ -51,7 +51,7 @@ export const test = base.extend<{ stage: Stage; faults: Faults }>({
     const stage = new Stage();
     await use(stage);
     if (info.status !== info.expectedStatus) {
-      for (const one of stage.processes) await info.attach(`${one.name}.log`, { body: one.said(), contentType: 'text/plain' });
+      if (!process.env.QUIET) for (const one of stage.processes) await info.attach(`${one.name}.log`, { body: one.said(), contentType: 'text/plain' });
     }
     await stage.close();
   },
