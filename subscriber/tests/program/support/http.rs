@@ -22,7 +22,7 @@ pub struct Api {
 impl Api {
     /// Reads the description.
     pub async fn at(base: &str) -> Self {
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().read_timeout(PATIENCE).build().unwrap();
         let description = client.get(format!("{base}/api/v1/openapi.json")).send().await.unwrap();
         let description = serde_json::from_str(&description.text().await.unwrap()).unwrap();
         Self { base: base.to_owned(), client, description, asked: RefCell::default() }
