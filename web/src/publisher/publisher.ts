@@ -119,7 +119,7 @@ export class Publisher implements View {
     if (!this.built || !entry || !this.detail) return;
     this.hero.show(entry, this.detail);
     this.parts.facts.show(entry, this.detail);
-    this.parts.board.show(this.detail.fields, entry.messages, this.stream.connection.kind === 'live');
+    this.parts.board.show(this.detail.fields, entry.messages, entry.readings, this.stream.connection.kind === 'live');
     this.tick();
   }
 

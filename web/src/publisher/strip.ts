@@ -12,7 +12,7 @@ const PARTS = 500;
 const LISTED = 200;
 
 export class Strip {
-  readonly root = h('section', { class: 'history', 'aria-labelledby': 'history-head' });
+  readonly root = h('section', { class: 'history bare', 'aria-labelledby': 'history-head' });
   private readonly lengths = h('div', { class: 'segments', role: 'group', 'aria-label': 'Length' });
   private readonly share = h('p', { class: 'alive-share' });
   private readonly bar = h('div', { class: 'strip', tabindex: 0, role: 'group', 'aria-roledescription': 'strip of states' });
@@ -59,6 +59,7 @@ export class Strip {
   }
 
   private show(known: History): void {
+    this.root.classList.remove('bare');
     const from = Date.parse(known.from), to = Date.parse(known.to), whole = Math.max(1, to - from);
     const watched = `${span(Math.round(known.watched_s))} of ${span(Math.round(whole / 1000))} watched`;
     this.share.replaceChildren(...(known.alive_share === null ? [`Not watched in this time.`]
