@@ -5,7 +5,8 @@
 //!                                                                                                │
 //!          board (figures, frames) ◀── overview, events ─────────────────────────────────────────┤
 //!          loop ◀── Command ────────── detail, pause, resume, readyz ────────────────────────────┤
-//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┘
+//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┤
+//!          store ──▶ History ───────── readings, states, flips, rates, log, export ───────────────┘
 //! ```
 
 mod access;
@@ -33,10 +34,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::command::Command;
+use crate::history::History;
 use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
-use problem::Problem;
+pub use problem::Problem;
+#[cfg(test)]
+pub use problem::unify;
 
 /// The name of the watchdog's link that beats over HTTP come by.
 pub const LINK: &str = "http";
@@ -60,6 +64,7 @@ struct Api {
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
+    history: Arc<History>,
     streams: Arc<Semaphore>,
     /// Held by who pauses or resumes: each of them writes a snapshot.
     changing: Arc<Mutex<()>>,
@@ -86,6 +91,8 @@ pub struct Joints {
     pub incoming: mpsc::Sender<Incoming>,
     /// The link that beats come by.
     pub link: LinkIndex,
+    /// The store's past.
+    pub history: Arc<History>,
 }
 
 /// A server at work.
@@ -134,14 +141,13 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, metrics, commands, incoming, link } = joints;
-        let streams = events::places();
-        let api =
-            Api { board, metrics, commands, incoming, link, streams, changing: Arc::default(), stop: stop.clone() };
+        let Joints { board, metrics, commands, incoming, link, history } = joints;
+        let (streams, changing) = (events::places(), Arc::default());
+        let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(4)
+            .max_blocking_threads(crate::history::THREADS)
             .enable_all()
             .build()
             .context("start a runtime")?;
