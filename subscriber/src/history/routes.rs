@@ -207,7 +207,7 @@ async fn rates(State(history): State<Arc<History>>, RawQuery(query): RawQuery) -
         ("format" = Option<String>, Query, description = "csv or jsonl [default: csv]"),
     ),
     responses(
-        (status = 200, description = "The table", body = String, content_type = "text/csv"),
+        (status = 200, description = "The table", content((String = "text/csv"), (String = "application/x-ndjson"))),
         Problems,
     ),
 )]

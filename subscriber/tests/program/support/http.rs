@@ -85,7 +85,7 @@ impl Api {
         let response = responses.get(&status.to_string()).or_else(|| responses.get("default"));
         let content = &response.unwrap_or_else(|| panic!("{asked}: not described"))["content"][kind];
         assert!(content.is_object(), "{asked}: this kind of content is not described");
-        if kind.ends_with("json") {
+        if kind.ends_with("/json") || kind.ends_with("+json") {
             self.check_schema(&content["schema"], &serde_json::from_str(text).unwrap(), &asked);
         }
     }
