@@ -12,6 +12,7 @@ mod influx;
 mod intake;
 mod logging;
 mod memory;
+mod metrics;
 mod pace;
 mod probe;
 mod receipts;

@@ -23,6 +23,7 @@ use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
+use crate::metrics::Metrics;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
 use crate::table::Table;
@@ -91,7 +92,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
     let looked_at = tail.is_some() || listener.is_some();
-    let board = looked_at.then(|| Board::start(now.monotonic, watchdog.len(), lags.clone())).transpose()?;
+    let metrics = Metrics::new(now.utc);
+    let start = || Board::start(now.monotonic, watchdog.len(), lags.clone(), metrics.clone());
+    let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
     let service = Service::new(
         Wiring {
@@ -111,7 +114,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let server = listener
         .zip(board.clone())
-        .map(|(listener, board)| listener.serve(Joints { board, commands, incoming: sender.clone(), link }));
+        .map(|(listener, board)| listener.serve(Joints { board, metrics, commands, incoming: sender.clone(), link }));
     let server = server.transpose()?;
     drop(sender);
     let freeing =

@@ -181,7 +181,7 @@ impl Watchdog {
         let verdict = judge(&evidence);
         let ended = verdict.state() == State::Dead && verdict.cause() != Cause::Will;
         if publisher.state == State::Alive {
-            let deadline = publisher.last_heard.unwrap_or(now.monotonic).plus(publisher.threshold);
+            let deadline = publisher.silent_at().unwrap_or_else(|| now.monotonic.plus(publisher.threshold));
             missed = Some(deadline).filter(|deadline| *deadline <= now.monotonic);
             if missed.is_none() && !ended {
                 // Looked at for another reason than a missed deadline, and its process has not ended: go on watching.

@@ -157,6 +157,11 @@ impl Publisher {
         self.last_heard.map(|heard| at.since(heard).saturating_add(self.silence_before))
     }
 
+    /// When its silence is as long as it may be; `None` if it was never heard.
+    pub fn silent_at(&self) -> Option<Monotonic> {
+        self.last_heard.map(|heard| heard.plus(self.threshold.saturating_sub(self.silence_before)))
+    }
+
     /// Whether the end of its process was seen.
     pub fn has_ended(&self) -> bool {
         self.current.as_ref().is_some_and(|current| current.ended.is_some())

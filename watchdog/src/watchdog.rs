@@ -153,10 +153,14 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         let threshold = publisher.threshold;
         let process = publisher.process(speaker);
-        let place = process.place(heard.header.sequence);
+        let mut place = process.place(heard.header.sequence);
         if place == Place::Duplicate {
-            publisher.counts.duplicates += 1;
-            return Reception::Duplicate;
+            if heard.link.is_some() {
+                publisher.counts.duplicates += 1;
+                return Reception::Duplicate;
+            }
+            // What stands in the log was taken in: its process was forgotten then, and is known in the replay.
+            place = Place::New { skipped: 0 };
         }
         let waited = process.delay.of(now, heard.header, threshold);
         let heard_at = now.monotonic.minus(waited.surely);
@@ -207,7 +211,7 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         publisher.hear(now, heard_at);
         if publisher.state == State::Alive {
-            let deadline = publisher.last_heard.unwrap_or(heard_at).plus(publisher.threshold);
+            let deadline = publisher.silent_at().unwrap_or_else(|| heard_at.plus(publisher.threshold));
             self.watch_until(index, deadline);
         }
     }

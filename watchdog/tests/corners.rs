@@ -271,6 +271,19 @@ fn a_flip_to_alive_in_the_log_takes_back_the_end_that_was_logged_before_it() {
 }
 
 #[test]
+fn nothing_that_stands_in_the_log_is_a_duplicate() {
+    let mut bench = Bench::new();
+    let first = Header { sequence: Some(0), ..of(process(7, 1)) };
+    // Of three processes at once one was forgotten when a kernel told the end of another, which the log does not hold.
+    for _ in 0..2 {
+        assert_eq!(say(&mut bench.watchdog, at(0), Kind::Beat, None, &first), Reception::Live);
+    }
+    assert_eq!(say(&mut bench.watchdog, at(1), Kind::Beat, Some(FIRST), &first), Reception::Duplicate);
+    let counts = bench.watchdog.status(at(1), "light").unwrap().counts;
+    assert_eq!((counts.messages, counts.missed, counts.duplicates), (2, 0, 1));
+}
+
+#[test]
 fn a_publisher_brought_back_without_its_links_is_judged_only_when_all_are_up() {
     let mut bench = Bench::new();
     say(&mut bench.watchdog, at(0), Kind::Beat, None, &of(process(7, 2)));

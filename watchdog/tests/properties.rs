@@ -141,9 +141,8 @@ fn calm_down(world: &mut World) {
     }
 }
 
-/// As many histories as the environment's `HISTORIES` says; failures are kept beside this file.
+/// So many histories, or as many as the environment's `PROPTEST_CASES` says; failures are kept beside this file.
 fn config(cases: u32) -> ProptestConfig {
-    let cases = std::env::var("HISTORIES").ok().and_then(|number| number.parse().ok()).unwrap_or(cases);
     let seeds = FileFailurePersistence::Direct("tests/properties.proptest-regressions");
     ProptestConfig { cases, failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() }
 }

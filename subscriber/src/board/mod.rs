@@ -25,6 +25,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::follower::Lag;
 use crate::intake::Totals;
+use crate::metrics::Metrics;
 pub use figures::{Changes, Figures, Row};
 pub use handover::{Handover, Update};
 use json::{Overview, RowTold, Summary};
@@ -91,12 +92,14 @@ impl LinkView {
 }
 
 impl Board {
-    /// Makes a board of which `restored` publishers were known before, and the loop's way to it. Its thread ends when the
+    /// Makes a board of which `restored` publishers were known before, and the loop's way to it, by which flips are
+    /// counted, too. Its thread ends when the
     /// loop's end is dropped.
     pub fn start(
         now: Monotonic,
         restored: usize,
         followers: Vec<(&'static str, watch::Receiver<Lag>)>,
+        metrics: Metrics,
     ) -> anyhow::Result<(Self, Handover)> {
         let board = Self::new(now, restored, followers);
         // One update is under way at a time; what it can't hold waits in the watchdog.
@@ -109,7 +112,7 @@ impl Board {
             }
         };
         std::thread::Builder::new().name("board".to_owned()).spawn(run).context("start a thread")?;
-        Ok((board, Handover::new(sender)))
+        Ok((board, Handover::new(sender, metrics)))
     }
 
     fn new(now: Monotonic, restored: usize, followers: Vec<(&'static str, watch::Receiver<Lag>)>) -> Self {

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::command::Command;
+use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
 use problem::Problem;
@@ -50,6 +51,7 @@ pub const COMMANDS: usize = 64;
 #[derive(Debug, Clone)]
 struct Api {
     board: Board,
+    metrics: Metrics,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
@@ -71,6 +73,8 @@ pub struct Listener {
 pub struct Joints {
     /// The live figures.
     pub board: Board,
+    /// What Prometheus is told.
+    pub metrics: Metrics,
     /// The way to the loop.
     pub commands: mpsc::Sender<Command>,
     /// The way of messages into the loop.
@@ -125,9 +129,10 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, commands, incoming, link } = joints;
+        let Joints { board, metrics, commands, incoming, link } = joints;
         let streams = events::places();
-        let api = Api { board, commands, incoming, link, streams, changing: Arc::default(), stop: stop.clone() };
+        let api =
+            Api { board, metrics, commands, incoming, link, streams, changing: Arc::default(), stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()

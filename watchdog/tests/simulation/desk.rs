@@ -29,8 +29,6 @@ pub struct Desk {
     attended: Vec<ProcessIdentity>,
     requests: Vec<Output>,
     pub booted_at: UtcNanos,
-    /// Whether the wall clock was stepped since the last start: the times of the log are not those of the messages.
-    pub clock_stepped: bool,
     pub ledger: Ledger,
     pub story: Vec<String>,
 }
@@ -85,7 +83,6 @@ impl Desk {
             attended: Vec::new(),
             requests: Vec::new(),
             booted_at: BEGINNING.minus(std::time::Duration::from_secs(100_000)),
-            clock_stepped: false,
             story: Vec::new(),
         }
     }
@@ -136,8 +133,7 @@ impl Desk {
             return;
         }
         let host = HostView { process: processes.own(), booted_at: self.booted_at };
-        let rebooted = self.rules.host.replace(host).is_some_and(|before| before != host);
-        let clocks_differ = std::mem::take(&mut self.clock_stepped) || rebooted;
+        self.rules.host = Some(host);
         let mut watchdog = Watchdog::new(self.rules.clone(), now);
         let mut away_since = self.snapshot.as_ref().map(|snapshot| snapshot.at);
         if let Some(snapshot) = self.snapshot.clone() {
@@ -158,7 +154,7 @@ impl Desk {
             away_since = away_since.max(Some(at));
         }
         watchdog.begin(now, away_since);
-        self.ledger.restarted(now, clocks_differ);
+        self.ledger.restarted(now);
         self.watchdog = Some(watchdog);
         self.take(now, News::Nothing, processes);
     }

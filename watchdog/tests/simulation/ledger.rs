@@ -22,8 +22,6 @@ pub struct Ledger {
 struct Account {
     taken_in: u64,
     duplicates: u64,
-    /// A replay over a reboot or a step of the clock can't order all processes; what it counts is taken as it is.
-    recount: bool,
     retained: u64,
     /// The links on which anything came that was not retained.
     links: Vec<usize>,
@@ -42,13 +40,12 @@ impl Ledger {
         Self { rules: rules.clone(), accounts, links_up, settled_at: Monotonic(0) }
     }
 
-    pub fn restarted(&mut self, now: Now, clocks_differ: bool) {
+    pub fn restarted(&mut self, now: Now) {
         self.links_up.fill(None);
         self.settled_at = now.monotonic;
         for account in self.accounts.values_mut() {
             account.last_flip_at = None;
             account.seen_since = None;
-            account.recount |= clocks_differ;
         }
     }
 
@@ -179,9 +176,6 @@ impl Ledger {
         };
         if let Some(flip) = &account.last_flip {
             assert_eq!((flip.to, flip.at), (status.state, status.since), "not what was told last");
-        }
-        if std::mem::take(&mut account.recount) {
-            (account.taken_in, account.duplicates) = (status.counts.messages, status.counts.duplicates);
         }
         let counted = (status.counts.messages, status.counts.retained);
         assert_eq!(counted, (account.taken_in, account.retained), "{status:?}");

@@ -161,10 +161,7 @@ impl World {
             Event::LinkDown(link) => self.link(link, |link| link.up = false),
             Event::BrokerHolds(link) => self.link(link, |link| link.holds = true),
             Event::BrokerReleases(link) => self.link(link, |link| link.holds = false),
-            Event::ClockSteps(whose, by) => {
-                self.desk.clock_stepped |= whose.is_none();
-                *self.clocks.entry(whose.clone()).or_default() += by;
-            }
+            Event::ClockSteps(whose, by) => *self.clocks.entry(whose.clone()).or_default() += by,
             Event::Saves => self.tell(News::Save),
             Event::Stops => self.desk.stop(),
             Event::Starts => self.start_watchdog(),
