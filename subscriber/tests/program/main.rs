@@ -2,7 +2,7 @@
 
 mod access;
 mod described;
-mod past;
+mod measure;
 mod serving;
 mod support;
 mod watching;
