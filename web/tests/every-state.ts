@@ -36,13 +36,17 @@ export async function everyState(stage: Stage, threshold = '3s'): Promise<void> 
   await stage.post('beat/hall%2Fthermostat');
   await stage.post('beat/nightly-backup/start');
   await stage.post('beat/nightly-backup/fail', 'rsync: connection to vault-3 lost after 214 files\nrsync error: error in socket IO (code 10)\n');
-  // It bears the identity of a process that runs, as that of web-1, and says nothing more.
-  const sleeper = stage.start('sleep', 'sleep', ['1h']);
-  const process: Identity = { ...(await stage.of('web-1')).process as Identity, pid: sleeper.pid, start: startOf(sleeper.pid) };
-  await stage.feed([['sensor/camera-2', JSON.stringify({ lastbeat: 1, host: 'rack-2', process, fields: { frames: 2917 } })]]);
+  await stage.feed([await hung(stage, 'camera-2', 'web-1')]);
   // Heard over MQTT alone, whose broker then goes.
   await stage.start('mosquitto_pub', 'mosquitto_pub', ['-p', String(mqtt.port), '-q', '1', '-t', 'sensor/boiler', '-m', '{"celsius":61.5}']).ended;
   await stage.are({ boiler: 'alive' });
   await mqtt.process.end('SIGKILL');
   await stage.are(Object.fromEntries(CAST.map(([id, state]) => [id, state])));
+}
+
+/** A message with the identity of a process that runs and says nothing more; all but the PID is as that of `like`. */
+export async function hung(stage: Stage, id: string, like: string): Promise<[topic: string, payload: string]> {
+  const sleeper = stage.start('sleep', 'sleep', ['1h']);
+  const process: Identity = { ...(await stage.of(like)).process as Identity, pid: sleeper.pid, start: startOf(sleeper.pid) };
+  return [`sensor/${id}`, JSON.stringify({ lastbeat: 1, host: 'rack-2', process, fields: { frames: 2917 } })];
 }

@@ -36,14 +36,9 @@ export class Stage {
     return started;
   }
 
-  /** Where publishers connect to; a publisher waits for the broker, and so does the subscriber. */
-  get publishers(): string {
-    return `ipc://${this.folder}/publishers`;
-  }
-
-  get subscribers(): string {
-    return `ipc://${this.folder}/subscribers`;
-  }
+  /** Where publishers and the subscriber connect to; they wait for the broker. */
+  publishers = `ipc://${this.folder}/publishers`;
+  subscribers = `ipc://${this.folder}/subscribers`;
 
   broker(): Process {
     return this.start('broker', join(PROGRAMS, 'lastbeat-broker'), ['--publishers', this.publishers, '--subscribers', this.subscribers]);
@@ -140,7 +135,7 @@ export function startOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((found, failed) => {
     const server = createServer().once('error', failed).listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
