@@ -115,9 +115,8 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let subscriptions = open_links(&settings, &own, &sender)?;
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
-    let server = listener.zip(board.clone()).map(|(listener, board)| {
-        listener.serve(Joints { board, metrics, commands, incoming: sender.clone(), link, history })
-    });
+    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history };
+    let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);
     let freeing =

@@ -44,8 +44,13 @@ pub use problem::unify;
 
 /// The name of the watchdog's link that beats over HTTP come by.
 pub const LINK: &str = "http";
-/// Most connections at once: every event stream, and as many more.
-const CONNECTIONS: usize = 2 * events::MOST;
+/// Most connections at once: every event stream, and as many more; but no more than half of what this process may open,
+/// so that the log and the links find the rest.
+fn most_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).min(2 * events::MOST)
+}
+
 /// How long answers that have begun may take at the end.
 const GRACE: Duration = Duration::from_secs(1);
 /// Commands that wait for the loop. Who finds no room waits.
@@ -137,8 +142,7 @@ impl Listener {
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
         let Joints { board, metrics, commands, incoming, link, history } = joints;
-        let streams = events::places();
-        let changing = Arc::default();
+        let (streams, changing) = (events::places(), Arc::default());
         let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -150,7 +154,7 @@ impl Listener {
         let own_handle = handle.clone();
         let run = async move {
             let server = axum_server::from_tcp(listener)?.handle(own_handle);
-            let gate = Gate::new(CONNECTIONS);
+            let gate = Gate::new(most_connections());
             match config.tls {
                 Some(tls) => {
                     let tls = RustlsAcceptor::new(RustlsConfig::from_config(tls.0)).acceptor(gate);

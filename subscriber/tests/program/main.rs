@@ -2,6 +2,7 @@
 
 mod access;
 mod described;
+mod measure;
 mod past;
 mod serving;
 mod support;
