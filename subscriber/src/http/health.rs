@@ -44,7 +44,7 @@ pub async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
     let answered = tokio::time::timeout(ANSWER_WITHIN, api.ask(|reply| Command::Ping { reply })).await;
     let ready = matches!(answered, Ok(Ok(())));
     let links = api.board.figures().links.iter().map(LinkTold::from).collect();
-    let followers = api.board.followers().iter().map(FollowerTold::from).collect();
+    let followers = api.board.followers();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, links, followers }))
 }
