@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod export;
 mod follower;
+mod history;
 mod http;
 mod influx;
 mod intake;

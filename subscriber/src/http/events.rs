@@ -85,3 +85,36 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::broadcast;
+
+    fn stream(frames: Receiver<Frame>) -> Stream {
+        let place = places().try_acquire_owned().unwrap();
+        Stream { hello: Some(Bytes::from_static(b"hello")), frames, stop: CancellationToken::new(), _place: place }
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_told_to_begin_anew_and_goes_on_with_what_is_new() {
+        let frames = broadcast::Sender::new(2);
+        let mut stream = stream(frames.subscribe());
+        assert_eq!(stream.next().await.unwrap(), "hello");
+        for frame in ["1", "2", "3"] {
+            frames.send(Bytes::from_static(frame.as_bytes())).unwrap();
+        }
+        assert_eq!(stream.next().await.unwrap(), json::resync());
+        frames.send(Bytes::from_static(b"4")).unwrap();
+        assert_eq!(stream.next().await.unwrap(), "4");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_the_program_stops() {
+        let frames = broadcast::Sender::new(2);
+        let mut stream = stream(frames.subscribe());
+        stream.next().await.unwrap();
+        stream.stop.cancel();
+        assert_eq!(stream.next().await, None);
+    }
+}

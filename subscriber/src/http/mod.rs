@@ -5,7 +5,8 @@
 //!                                                                                                │
 //!          board (figures, frames) ◀── overview, events ─────────────────────────────────────────┤
 //!          loop ◀── Command ────────── detail, pause, resume, readyz ────────────────────────────┤
-//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┘
+//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┤
+//!          store ──▶ History ───────── readings, states, flips, rates, log, export ───────────────┘
 //! ```
 
 mod access;
@@ -33,15 +34,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::command::Command;
+use crate::history::History;
 use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
-use problem::Problem;
+pub use problem::Problem;
+#[cfg(test)]
+pub use problem::unify;
 
 /// The name of the watchdog's link that beats over HTTP come by.
 pub const LINK: &str = "http";
-/// Most connections at once: every event stream, and as many more.
-const CONNECTIONS: usize = 2 * events::MOST;
+/// Most connections at once: every event stream, and as many more; but no more than half of what this process may open,
+/// so that the log and the links find the rest.
+fn most_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).min(2 * events::MOST)
+}
+
 /// How long answers that have begun may take at the end.
 const GRACE: Duration = Duration::from_secs(1);
 /// Commands that wait for the loop. Who finds no room waits.
@@ -55,6 +64,7 @@ struct Api {
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
+    history: Arc<History>,
     streams: Arc<Semaphore>,
     /// Held by who pauses or resumes: each of them writes a snapshot.
     changing: Arc<Mutex<()>>,
@@ -81,6 +91,8 @@ pub struct Joints {
     pub incoming: mpsc::Sender<Incoming>,
     /// The link that beats come by.
     pub link: LinkIndex,
+    /// The store's past.
+    pub history: Arc<History>,
 }
 
 /// A server at work.
@@ -129,21 +141,20 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, metrics, commands, incoming, link } = joints;
-        let streams = events::places();
-        let api =
-            Api { board, metrics, commands, incoming, link, streams, changing: Arc::default(), stop: stop.clone() };
+        let Joints { board, metrics, commands, incoming, link, history } = joints;
+        let (streams, changing) = (events::places(), Arc::default());
+        let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(4)
+            .max_blocking_threads(crate::history::THREADS)
             .enable_all()
             .build()
             .context("start a runtime")?;
         let own_handle = handle.clone();
         let run = async move {
             let server = axum_server::from_tcp(listener)?.handle(own_handle);
-            let gate = Gate::new(CONNECTIONS);
+            let gate = Gate::new(most_connections());
             match config.tls {
                 Some(tls) => {
                     let tls = RustlsAcceptor::new(RustlsConfig::from_config(tls.0)).acceptor(gate);

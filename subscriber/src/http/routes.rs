@@ -1,5 +1,6 @@
 //! All routes, what is put around them, and their description.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
@@ -49,6 +50,7 @@ struct Description;
 
 /// All that is served.
 pub fn router(api: Api, access: Access) -> Router {
+    let history = crate::history::routes(Arc::clone(&api.history));
     let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(publishers::overview))
         .routes(routes!(publishers::one))
@@ -60,7 +62,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .with_state(api)
-        // The queries on the store join here: .merge(history::routes().with_state(…))
+        .nest("/api/v1", history)
         .split_for_parts();
     describe_problems(&mut description);
     routes

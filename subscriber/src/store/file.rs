@@ -78,6 +78,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768;
+             -- Stores of before have it not.
+             CREATE INDEX IF NOT EXISTS flips_by_publisher ON flips (publisher);
              -- What a killed process left in the kernel shall be on the disk before its cursor counts as durable.
              PRAGMA wal_checkpoint(PASSIVE);",
         )

@@ -32,7 +32,7 @@ async fn with_a_login_only_who_has_it_may() {
     std::fs::write(&password, "s:ecret\n").unwrap();
     let files = [&token, &password].map(|path| path.to_str().unwrap());
     let args = ["--http-user", "watch", "--http-token-file", files[0], "--http-password-file", files[1]];
-    let (_subscriber, url) = Subscriber::serve(dir.path(), &args);
+    let (subscriber, url) = Subscriber::serve(dir.path(), &args);
     let publishers = format!("{url}/api/v1/publishers");
     for path in ["/", "/metrics", "/readyz", "/api/v1/openapi.json", "/api/v1/events", "/api/v1/beat/a"] {
         assert_eq!(get(&format!("{url}{path}"), &[]).await, 401, "{path}");
@@ -44,6 +44,8 @@ async fn with_a_login_only_who_has_it_may() {
     let authorization = async |value: &str| get(&publishers, &[("authorization", value)]).await;
     assert_eq!(authorization("Bearer t0ken").await, 200);
     assert_eq!(authorization("bearer t0ken").await, 200);
+    assert_eq!(authorization("Bearer t0kem").await, 401);
+    assert!(subscriber.logged("a login failed").contains("from 127.0.0.1:"));
     for wrong in ["Bearer t0ke", "Bearer t0kenn", "Bearer", "Basic t0ken", "Digest t0ken", "Basic d2F0Y2g=", "Basic !!"]
     {
         assert_eq!(authorization(wrong).await, 401, "{wrong}");

@@ -1,17 +1,22 @@
 //! The API as it describes itself, and what it makes of nonsense.
 
+use lastbeat_wire::Header;
 use reqwest::{Method, StatusCode};
 
-use crate::support::Subscriber;
 use crate::support::http::Api;
+use crate::support::{Publisher, Subscriber, bound};
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
     let dir = tempfile::tempdir().unwrap();
-    let (_subscriber, url) = Subscriber::serve(dir.path(), &["--expect", "never"]);
+    let (from, to) = bound();
+    let (_subscriber, url) = Subscriber::serve(dir.path(), &["--expect", "never", "--from", &from]);
     let api = Api::at(&url).await;
     let _events = api.events().await;
+    Publisher::connect(&to, "a/b", Header::default()).reading(7);
     let (get, post) = (Method::GET, Method::POST);
+    // What came is in the store a little later.
+    while api.ask(get.clone(), "/api/v1/publishers/a%2Fb/readings", "").await.0 == 404 {}
     for (method, path, body, status) in [
         (&get, "/api/v1/beat/a%2Fb", "", 200),
         (&post, "/api/v1/beat/a%2Fb", "text", 200),
@@ -40,6 +45,21 @@ async fn every_operation_answers_as_it_is_described() {
         (&post, "/api/v1/publishers/nobody/pause", "{}", 404),
         (&post, "/api/v1/publishers/nobody/resume", "", 404),
         (&post, "/api/v1/publishers/a%2Fb/resume", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/readings?since=1h&points=10&field=value", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/readings?field=other", "", 400),
+        (&get, "/api/v1/publishers/a%2Fb/readings?since=tomorrow", "", 400),
+        (&get, "/api/v1/publishers/a%2Fb/states?since=1d", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/flips?limit=1", "", 200),
+        (&get, "/api/v1/publishers/nobody/flips", "", 404),
+        (&get, "/api/v1/publishers/a%2Fb/log", "", 200),
+        (&get, "/api/v1/publishers/a%2Fb/log?limit=none", "", 400),
+        (&get, "/api/v1/flips?since=7d", "", 200),
+        (&get, "/api/v1/flips?before=x", "", 400),
+        (&get, "/api/v1/rates?id=a%2Fb&id=nobody&points=3", "", 200),
+        (&get, "/api/v1/rates", "", 400),
+        (&get, "/api/v1/export?measurement=heartbeat&publisher=a%2Fb&format=csv", "", 200),
+        (&get, "/api/v1/export?format=jsonl", "", 200),
+        (&get, "/api/v1/export?format=xml", "", 400),
         (&get, "/healthz", "", 200),
         (&get, "/readyz", "", 200),
         (&get, "/metrics", "", 200),
@@ -53,6 +73,8 @@ async fn every_operation_answers_as_it_is_described() {
         let (answered, text) = api.ask(method.clone(), path, body).await;
         assert_eq!(answered, status, "{method} {path} {body}: {text}");
     }
+    let one = api.get("/api/v1/publishers/a%2Fb").await;
+    assert_eq!((&one["fields"][0]["name"], &one["fields"][0]["latest"]), (&"value".into(), &7.into()), "{one:#}");
     let described = api.operations();
     assert_eq!(*api.asked.borrow(), described, "every operation was asked");
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod described;
+mod measure;
 mod serving;
 mod support;
 mod watching;

@@ -22,7 +22,7 @@ pub struct Api {
 impl Api {
     /// Reads the description.
     pub async fn at(base: &str) -> Self {
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().read_timeout(PATIENCE).build().unwrap();
         let description = client.get(format!("{base}/api/v1/openapi.json")).send().await.unwrap();
         let description = serde_json::from_str(&description.text().await.unwrap()).unwrap();
         Self { base: base.to_owned(), client, description, asked: RefCell::default() }
@@ -85,7 +85,7 @@ impl Api {
         let response = responses.get(&status.to_string()).or_else(|| responses.get("default"));
         let content = &response.unwrap_or_else(|| panic!("{asked}: not described"))["content"][kind];
         assert!(content.is_object(), "{asked}: this kind of content is not described");
-        if kind.ends_with("json") {
+        if kind.ends_with("/json") || kind.ends_with("+json") {
             self.check_schema(&content["schema"], &serde_json::from_str(text).unwrap(), &asked);
         }
     }

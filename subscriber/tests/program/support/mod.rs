@@ -20,12 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Subscriber {
     child: Child,
     flips: Receiver<serde_json::Value>,
+    /// What it logs, where it serves.
+    log: Receiver<String>,
 }
 
 impl Subscriber {
     /// Starts one with its store in `dir`.
     pub fn start(dir: &Path, from: &str, args: &[&str]) -> Self {
-        Self::follow(command(dir, from).args(args).spawn().unwrap())
+        Self::follow(command(dir, from).args(args).spawn().unwrap(), channel().1)
     }
 
     /// Starts one that serves HTTP; and the address that it says the page is at.
@@ -35,11 +37,17 @@ impl Subscriber {
         let line = lines.find(|line| line.contains("the live page is at ")).expect("it says where it serves");
         let (_, url) = line.split_once("the live page is at ").unwrap();
         let url = url.trim_end_matches('/').to_owned();
-        std::thread::spawn(move || lines.for_each(|line| eprintln!("{line}")));
-        (Self::follow(child), url)
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in lines {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            }
+        });
+        (Self::follow(child, log), url)
     }
 
-    fn follow(mut child: Child) -> Self {
+    fn follow(mut child: Child, log: Receiver<String>) -> Self {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, flips) = channel();
         std::thread::spawn(move || {
@@ -47,7 +55,7 @@ impl Subscriber {
                 let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { child, flips }
+        Self { child, flips, log }
     }
 
     /// The next flip.
@@ -61,6 +69,21 @@ impl Subscriber {
         let seen = ["publisher", "from", "to", "cause"].map(|key| flip[key].as_str().unwrap());
         assert_eq!(seen, [publisher, from, to, cause], "{flip:#}");
         flip
+    }
+
+    /// The next line of its log with this in it.
+    pub fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("a line of the log");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Its PID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.
