@@ -61,7 +61,9 @@ export function ticks(values: readonly number[]): string[] {
   const most = Math.max(...values.map(Math.abs), 0), step = Math.abs((values[1] ?? 0) - (values[0] ?? 0)) || most || 1;
   const [size, unit] = (most >= 1e5 && [...SIZES, [1e3, 'k'] as const].find(([one]) => most >= one)) || [1, ''];
   if (most >= 1e18 || step < 1e-6) return values.map((v) => minus(v.toExponential(2)));
-  const digits = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
+  const one = step / size, coarse = Math.max(0, -Math.floor(Math.log10(one) + 1e-9));
+  // A step of 25 has a digit more than one of 20.
+  const digits = Math.abs(one * 10 ** coarse - Math.round(one * 10 ** coarse)) > 1e-6 ? coarse + 1 : coarse;
   return values.map((v) => minus(`${(v / size).toFixed(Math.min(digits, 9))}${unit && ` ${unit}`}`));
 }
 

@@ -35,6 +35,9 @@ test('neighbours on an axis are told apart', () => {
   expect(ticks([-20, 0, 20])).toEqual(['−20', '0', '20']);
   expect(ticks([24_852_000_000, 24_854_000_000])).toEqual(['24.852 G', '24.854 G']);
   expect(ticks([0, 50_000, 100_000])).toEqual(['0 k', '50 k', '100 k']);
+  expect(ticks([0.25, 0.5, 0.75])).toEqual(['0.25', '0.50', '0.75']);
+  expect(ticks([0, 2.5, 5])).toEqual(['0.0', '2.5', '5.0']);
+  expect(ticks([0, 2_500_000, 5_000_000])).toEqual(['0.0 M', '2.5 M', '5.0 M']);
   expect(ticks([7])).toEqual(['7']);
   expect(ticks([])).toEqual([]);
 });
