@@ -98,9 +98,10 @@ export function moment(at: Date, now: Date): string {
 export function exact(at: Date): string {
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${clock(at)} (${zone(at)}), ${at.toISOString()}`;
 }
-/** A sentence of the server's with its UTC times told in the reader's zone, as all others on the page are. */
-export function local(sentence: string, now: Date): string {
-  return sentence.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (stamp) => moment(new Date(stamp), now));
+/** A sentence of the server's with its UTC times told in the reader's zone, as all others on the page are. Times without a day are of the day of `at`. */
+export function local(sentence: string, now: Date, at = now): string {
+  return sentence.replace(/(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z| UTC)/g,
+    (_, date: string | undefined, time: string) => moment(new Date(`${date ?? at.toISOString().slice(0, 10)}T${time}Z`), now));
 }
 /** `UTC+2`. */
 export function zone(at: Date): string {

@@ -45,4 +45,8 @@ test('neighbours on an axis are told apart', () => {
 test('times within a sentence are told in the reader’s zone', () => {
   const at = new Date(2026, 10, 21, 3, 12, 5), now = new Date(2026, 10, 21, 9, 0, 0);
   expect(local(`no such process (seen ${at.toISOString()}, by pidfd)`, now)).toBe('no such process (seen 03:12:05, by pidfd)');
+  const utc = (when: Date): string => when.toISOString().slice(11, 19), yesterday = new Date(2026, 10, 20, 12, 0, 0);
+  expect(local(`it ended at ${utc(at)} UTC, after 12 s`, now, at)).toBe('it ended at 03:12:05, after 12 s');
+  expect(local(`heard at ${utc(yesterday)} UTC`, now, yesterday)).toBe('heard at 20 Nov 12:00:00');
+  expect(local(`until ${yesterday.toISOString().slice(0, 10)} ${utc(yesterday)} UTC`, now, at)).toBe('until 20 Nov 12:00:00');
 });
