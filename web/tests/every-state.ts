@@ -7,7 +7,6 @@ import type { Stage } from './stage';
 export const CAST: readonly (readonly [id: string, state: State, cause: string])[] = [
   ['web-1', 'alive', 'heard'],
   ['web-2', 'dead', 'process_gone'],
-  ['nightly-backup', 'failed', 'reported'],
   ['cache-1', 'suspended', 'process_stopped'],
   ['camera-2', 'silent', 'process_runs'],
   ['hall/thermostat', 'unknown', 'no_identity'],
@@ -34,8 +33,6 @@ export async function everyState(stage: Stage, threshold = '3s'): Promise<void> 
   await finished.end('SIGINT');
   await stage.post('publishers/db-1/pause', '{"for":"2h"}');
   await stage.post('beat/hall%2Fthermostat');
-  await stage.post('beat/nightly-backup/start');
-  await stage.post('beat/nightly-backup/fail', 'rsync: connection to vault-3 lost after 214 files\nrsync error: error in socket IO (code 10)\n');
   await stage.feed([await hung(stage, 'camera-2', 'web-1')]);
   // Heard over MQTT alone, whose broker then goes.
   await stage.start('mosquitto_pub', 'mosquitto_pub', ['-p', String(mqtt.port), '-q', '1', '-t', 'sensor/boiler', '-m', '{"celsius":61.5}']).ended;
