@@ -95,8 +95,9 @@ pub fn latest(db: &Connection, publisher: &str) -> Result<Vec<Field>, HistoryErr
     let Some(publisher) = publisher_row(db, publisher)? else { return Ok(Vec::new()) };
     let known = known_fields(db, publisher)?;
     let mut picker = Picker::new(known.iter().map(|(name, _)| name.clone()));
-    let fields = known.into_iter().map(|(name, kind)| Field { name, kind, latest: None, latest_at: None }).collect();
-    let mut latest = Latest { missing: picker.places.len(), fields, at: UtcNanos(0) };
+    let field = |(name, kind)| Field { name, kind, latest: None, latest_at: None };
+    let fields: Vec<_> = known.into_iter().map(field).collect();
+    let mut latest = Latest { missing: fields.len(), fields, at: UtcNanos(0) };
     let mut statement = db.prepare_cached(
         "SELECT time_ns, fields FROM readings WHERE publisher = ?1 ORDER BY time_ns DESC, position DESC LIMIT ?2",
     )?;
