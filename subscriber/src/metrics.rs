@@ -127,10 +127,11 @@ impl Figures {
             self.links.with_label_values(&[&link.name]).set(i64::from(link.down.is_none()));
         }
         drop(figures);
-        for (name, lag) in board.followers() {
-            self.behind.with_label_values(&[name]).set(whole(lag.behind_bytes));
-            self.trouble.with_label_values(&[name]).set(i64::from(lag.trouble.is_some()));
-            self.set_aside.with_label_values(&[name]).set(whole(lag.set_aside));
+        for follower in board.followers() {
+            let name = &[follower.name];
+            self.behind.with_label_values(name).set(whole(follower.behind_bytes));
+            self.trouble.with_label_values(name).set(i64::from(follower.trouble.is_some()));
+            self.set_aside.with_label_values(name).set(whole(follower.set_aside));
         }
     }
 }

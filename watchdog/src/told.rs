@@ -128,8 +128,15 @@ impl Flip {
 
     fn gone(&self, at: &str) -> String {
         let process = self.its_process();
-        if self.evidence.iter().all(|evidence| evidence.source != Source::Pidfd) {
+        let Some(seen) = self.evidence.iter().find(|evidence| evidence.source == Source::Pidfd) else {
             return format!("is dead: {process} is gone, it is not in the process table any more; {}", self.silent());
+        };
+        // An end that was seen before: in maintenance, or while nobody could judge.
+        if seen.at.plus(Duration::from_secs(1)) < self.at {
+            let ended = self.time(seen.at);
+            return format!(
+                "is dead: {process} had ended by {ended}, as the kernel said (pidfd); it is judged since {at}"
+            );
         }
         let after = self.silence.map(|silence| format!(", {} after it was last heard", span(silence)));
         let late = self.noticed_at.since(self.at);

@@ -202,6 +202,20 @@ fn a_delay_is_told_where_it_matters() {
 }
 
 #[test]
+fn an_end_that_was_seen_long_before_is_told_with_its_own_time() {
+    let mut flip = flip(State::Dead, Cause::ProcessGone, vec![(Source::Pidfd, Fact::Gone)]);
+    flip.from = State::Paused;
+    flip.evidence[0].at = AT.minus(Duration::from_mins(10));
+    assert_eq!(
+        flip.told(),
+        format!(
+            "light-1 is dead: its process (PID 4242 on web-1) had ended by 03:02:05 UTC, as the kernel said (pidfd); it is \
+             judged since 03:12:05 UTC. {OOM}"
+        )
+    );
+}
+
+#[test]
 fn spans_are_said_as_people_say_them() {
     for (millis, text) in [
         (0, "0 ms"),

@@ -64,7 +64,7 @@ impl Handover {
         }
     }
 
-    /// When [`due`](Self::due) has something to do; `None`: at once.
+    /// When [`due`](Self::due) has something to do; `None`: it has not been called yet.
     pub fn next(&self) -> Option<Monotonic> {
         let soon = self.more || !self.flips.is_empty();
         self.last.map(|last| last.plus(if soon { AT_LEAST } else { EVERY }))

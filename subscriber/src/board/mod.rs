@@ -28,7 +28,7 @@ use crate::intake::Totals;
 use crate::metrics::Metrics;
 pub use figures::{Changes, Figures, Row};
 pub use handover::{Handover, Update};
-use json::{Overview, RowTold, Summary};
+use json::{FollowerTold, Overview, RowTold, Summary};
 pub use rate::Rate;
 
 /// Frames that wait for a reader of the event stream: seconds of them. Who is slower than that has to begin anew.
@@ -50,6 +50,13 @@ struct Shared {
     figures: RwLock<Figures>,
     followers: Vec<(&'static str, watch::Receiver<Lag>)>,
     frames: broadcast::Sender<Frame>,
+}
+
+/// What was told last.
+#[derive(Debug)]
+struct Told {
+    at: Monotonic,
+    followers: Vec<FollowerTold>,
 }
 
 /// A piece of the event stream as it is sent; cloning shares it.
@@ -106,7 +113,7 @@ impl Board {
         let (sender, mut updates) = mpsc::channel(1);
         let keeper = board.clone();
         let run = move || {
-            let mut told = now;
+            let mut told = Told { at: now, followers: Vec::new() };
             while let Some(update) = updates.blocking_recv() {
                 keeper.take(update, &mut told);
             }
@@ -125,26 +132,28 @@ impl Board {
     }
 
     /// Takes an update in and tells those who read along, if there is something to tell.
-    fn take(&self, mut update: Update, told: &mut Monotonic) {
+    fn take(&self, mut update: Update, told: &mut Told) {
         let now = update.now;
+        let followers = self.followers();
         let flips = std::mem::take(&mut update.flips);
         let flips_left_out = update.flips_left_out;
         let changes = {
             let mut figures = self.0.figures.write().unwrap_or_else(PoisonError::into_inner);
             let changes = figures.apply(update);
-            let behind = self.0.followers.iter().any(|(_, lag)| lag.has_changed().unwrap_or(false));
-            if changes.is_empty() && flips.is_empty() && !behind && now.monotonic.since(*told) < QUIET {
+            let as_told = changes.is_empty() && flips.is_empty() && followers == told.followers;
+            if as_told && now.monotonic.since(told.at) < QUIET {
                 return;
             }
             figures.revision += 1;
-            *told = now.monotonic;
+            told.at = now.monotonic;
             changes
         };
         if self.0.frames.receiver_count() > 0 {
-            let frame = json::frame(&self.figures(), &self.followers(), now, &changes, &flips, flips_left_out);
-            // Nobody reads along any more.
+            let frame = json::frame(&self.figures(), self.followers(), now, &changes, &flips, flips_left_out);
+            // Nobody may read along any more.
             let _ = self.0.frames.send(frame.into());
         }
+        told.followers = followers;
     }
 
     /// All figures. While they are held nothing new is taken in, so hold them shortly.
@@ -153,8 +162,8 @@ impl Board {
     }
 
     /// How far each follower of the log has come.
-    pub fn followers(&self) -> Vec<(&'static str, Lag)> {
-        self.0.followers.iter().map(|(name, lag)| (*name, lag.borrow().clone())).collect()
+    pub fn followers(&self) -> Vec<FollowerTold> {
+        self.0.followers.iter().map(|(name, lag)| FollowerTold::of(name, &lag.borrow())).collect()
     }
 
     /// The event stream from now on.
@@ -174,7 +183,7 @@ impl Board {
         let rows = (0..).zip(&figures.rows).filter(|(_, row)| wanted(row)).skip(offset).take(limit);
         Overview {
             instance: self.0.instance.clone(),
-            summary: Summary::of(&figures, &followers, now),
+            summary: Summary::of(&figures, followers, now),
             publishers: rows.map(|(index, row)| RowTold::of(index, row, now.monotonic)).collect(),
         }
     }

@@ -18,14 +18,17 @@ fn at(seconds: f64) -> Now {
 /// A board without a thread, and one who reads along.
 struct Bench {
     board: Board,
-    told: Monotonic,
+    told: Told,
+    lag: watch::Sender<Lag>,
     frames: Receiver<Frame>,
 }
 
 impl Bench {
     fn new(restored: usize) -> Self {
-        let board = Board::new(at(0.0).monotonic, restored, Vec::new());
-        Self { frames: board.frames(), board, told: at(0.0).monotonic }
+        let (lag, watched) = watch::channel(Lag::default());
+        let board = Board::new(at(0.0).monotonic, restored, vec![("store", watched)]);
+        let told = Told { at: at(0.0).monotonic, followers: board.followers() };
+        Self { frames: board.frames(), board, told, lag }
     }
 
     /// Passes on that these publishers changed; the events of the frame, if there is one.
@@ -109,6 +112,17 @@ fn while_nothing_changes_it_is_told_every_five_seconds_that_all_is_as_it_was() {
 }
 
 #[test]
+fn that_a_follower_fell_behind_is_told_once() {
+    let mut bench = Bench::new(0);
+    bench.pass(0.0, vec![(0, status("a", 0.0, State::Alive, 0))]);
+    bench.lag.send_modify(|lag| lag.behind_bytes = 7);
+    let events = bench.pass(0.5, Vec::new());
+    assert_eq!(events[0].1["followers"][0]["behind_bytes"], 7);
+    bench.lag.send_modify(|lag| lag.records += 1);
+    assert_eq!(bench.pass(1.0, Vec::new()), [], "it goes on as it did");
+}
+
+#[test]
 fn the_rate_of_one_that_falls_silent_falls_and_is_told_until_it_is_nothing() {
     let mut bench = Bench::new(0);
     bench.pass(0.0, vec![(0, status("a", 0.0, State::Alive, 0)), (1, status("b", 0.0, State::Alive, 0))]);
@@ -183,7 +197,7 @@ fn places(update: &Update) -> Vec<u32> {
 fn what_a_full_way_can_not_take_is_passed_on_the_next_time() {
     let dir = tempfile::tempdir().unwrap();
     let (mut intake, mut handover, mut updates) = handover(dir.path());
-    assert_eq!(handover.next(), None, "at once");
+    assert_eq!(handover.next(), None);
     beat(&mut intake, 0.0, &["a"]);
     handover.due(at(0.0), &mut intake, &[]);
     assert_eq!(handover.next(), Some(at(0.5).monotonic));

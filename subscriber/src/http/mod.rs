@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use lastbeat_transport::{Incoming, LinkIndex};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
@@ -38,6 +38,7 @@ use crate::history::History;
 use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
+use events::Streams;
 pub use problem::Problem;
 #[cfg(test)]
 pub use problem::unify;
@@ -65,7 +66,7 @@ struct Api {
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
     history: Arc<History>,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     /// Held by who pauses or resumes: each of them writes a snapshot.
     changing: Arc<Mutex<()>>,
     stop: CancellationToken,
@@ -142,7 +143,7 @@ impl Listener {
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
         let Joints { board, metrics, commands, incoming, link, history } = joints;
-        let (streams, changing) = (events::places(), Arc::default());
+        let (streams, changing) = (Streams::among(most_connections()), Arc::default());
         let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();

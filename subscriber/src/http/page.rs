@@ -45,7 +45,8 @@ pub async fn serve(request: Request) -> Response {
 }
 
 fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
-    let kind = file.metadata.mimetype().to_owned();
+    let kind = file.metadata.mimetype();
+    let kind = if kind.starts_with("text/") { format!("{kind}; charset=utf-8") } else { kind.to_owned() };
     let hash = file.metadata.sha256_hash();
     let (tag, keep) = caching(name, &hash);
     let mut response = if is_known(&tag, asked) {

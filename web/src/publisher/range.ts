@@ -55,13 +55,12 @@ export class Range {
     this.zoom = zoom;
     this.chosen = true;
     const query = new URLSearchParams();
-    if (this.span !== '1h') query.set('range', this.span);
+    query.set('range', this.span);
     if (zoom) {
       query.set('from', iso(zoom.from));
       query.set('to', iso(zoom.to));
     }
-    const text = query.toString();
-    history.replaceState(null, '', location.pathname + (text ? `?${text}` : ''));
+    history.replaceState(null, '', `${location.pathname}?${query.toString()}`);
     this.changed.emit();
   }
 }
