@@ -36,8 +36,8 @@ pub enum HistoryError {
         /// How long it may take.
         longest: Duration,
     },
-    /// The store can't be read.
-    #[error("the store can't be read: {0:#}")]
+    /// The store can't be read, or holds what nobody understands.
+    #[error("no answer from the store: {0:#}")]
     Failed(#[from] anyhow::Error),
 }
 

@@ -43,6 +43,9 @@ const EXPORTS: usize = 4;
 pub const THREADS: usize = QUESTIONS + EXPORTS;
 /// How long a question may take, its wait for a turn included.
 const LONGEST: Duration = Duration::from_secs(10);
+/// A client of an export that takes nothing for so long is let go: while its look at the store lasts, SQLite's own log can
+/// only grow.
+const STALL: Duration = Duration::from_mins(1);
 /// Steps of SQLite's machine between two looks at whether the answer is still wanted: some 0.1 ms.
 const STEPS: i32 = 2_000;
 
@@ -53,6 +56,7 @@ pub struct History {
     /// How often each publisher's state is stored.
     report_every: Duration,
     longest: Duration,
+    stall: Duration,
     /// Connections that nobody uses now; at most as many as there are permits.
     idle: Mutex<Vec<Connection>>,
     questions: Arc<Semaphore>,
@@ -67,6 +71,7 @@ impl History {
             path: path.to_owned(),
             report_every,
             longest: LONGEST,
+            stall: STALL,
             idle: Mutex::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             exports: Arc::new(Semaphore::new(EXPORTS)),

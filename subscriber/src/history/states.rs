@@ -13,6 +13,9 @@ use super::spans::{Change, Span, spans};
 use super::{HistoryError, known_publisher};
 use crate::told::Time;
 
+/// Most spans in an answer.
+const MOST_SPANS: usize = 100_000;
+
 /// Which states are asked for.
 #[derive(Debug, Clone)]
 pub struct StatesQuestion {
@@ -55,6 +58,10 @@ impl StatesQuestion {
         // Nobody knows what will be.
         let range = Range { to: self.range.to.min(self.now).max(self.range.from), ..self.range };
         let spans = if range.from < range.to { read(db, publisher, range)? } else { Vec::new() };
+        if spans.len() > MOST_SPANS {
+            let reason = format!("from then on there are more than {MOST_SPANS} spans; ask for a shorter time");
+            return Err(HistoryError::parameter("since", &range.from.to_string(), reason));
+        }
         let seconds = |of: fn(&Span) -> bool| {
             spans.iter().filter(|span| span.watched && of(span)).map(Span::length).sum::<Duration>()
         };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use lastbeat_wire::{PublisherId, UtcNanos};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -20,8 +20,6 @@ use crate::export::{Format, Measurement, Table, Wanted, from_store};
 
 /// Pieces that wait for the client. When there are so many the thread waits, too.
 const PIECES: usize = 4;
-/// A client that takes nothing for so long is let go: while its look at the store lasts, SQLite's log can only grow.
-const STALL: Duration = Duration::from_mins(1);
 
 /// What is to be exported.
 #[derive(Debug, Clone)]
@@ -87,7 +85,7 @@ impl History {
     /// Begins a download. Dropping its body ends it.
     ///
     /// # Errors
-    /// What is wrong before the first byte; what goes wrong later breaks the body off.
+    /// What is wrong with the question or the store; what goes wrong with a row breaks the body off.
     pub async fn export(self: &Arc<Self>, question: ExportQuestion) -> Result<Download, HistoryError> {
         let Ok(permit) = Arc::clone(&self.exports).try_acquire_owned() else {
             return Err(HistoryError::Busy { what: "exports", most: EXPORTS });
@@ -97,20 +95,23 @@ impl History {
             Format::Csv => "text/csv; charset=utf-8",
             Format::Jsonl => "application/x-ndjson",
         };
-        let (sender, mut pieces) = mpsc::channel(PIECES);
+        let (sender, mut pieces) = mpsc::channel(PIECES + 1);
+        // Room for the error that ends the body, also when nothing else is taken any more.
+        let last = sender.clone().try_reserve_owned().expect("invariant: the channel is new and has room");
         let history = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = history.write(&question, &sender) {
-                tracing::debug!("an export ended early: {error}");
-                // Nobody may be there to be told.
-                let _ = tokio::runtime::Handle::current().block_on(sender.send(Err(error)));
+                if matches!(error, HistoryError::Failed(_)) && !sender.is_closed() {
+                    tracing::warn!("an export breaks off: {error}");
+                }
+                last.send(Err(error));
             }
             drop(permit);
         });
-        let first = pieces.recv().await.transpose()?;
-        let rest = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
-        let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rest));
-        Ok(Download { file_name, content_type, body })
+        // The first one is empty: all is well, and rows are looked for, which may take long.
+        pieces.recv().await.transpose()?;
+        let pieces = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
+        Ok(Download { file_name, content_type, body: Body::from_stream(pieces) })
     }
 
     fn write(&self, question: &ExportQuestion, sender: &mpsc::Sender<Piece>) -> Result<(), HistoryError> {
@@ -120,7 +121,11 @@ impl History {
         for publisher in &question.wanted.publishers {
             known_publisher(&db, publisher.as_str())?;
         }
-        let mut table = Table::new(question.format, Box::new(Pieces(sender.clone())));
+        if sender.blocking_send(Ok(Bytes::new())).is_err() {
+            return Ok(());
+        }
+        let mut table =
+            Table::new(question.format, Box::new(Pieces { sender: sender.clone(), stall: self.stall, broken: false }));
         from_store(&db, &question.wanted, &mut table)?;
         table.finish()?;
         Ok(())
@@ -130,15 +135,27 @@ impl History {
 type Piece = Result<Bytes, HistoryError>;
 
 /// Where the table writes: each write is a piece, and waits until there is room for it.
-struct Pieces(mpsc::Sender<Piece>);
+struct Pieces {
+    sender: mpsc::Sender<Piece>,
+    /// How long it waits.
+    stall: Duration,
+    /// Nothing is written after a failure, not even what a buffer holds when it is dropped.
+    broken: bool,
+}
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.send(Ok(Bytes::copy_from_slice(bytes)));
-        match tokio::runtime::Handle::current().block_on(async { timeout(STALL, sent).await }) {
-            Ok(Ok(())) => Ok(bytes.len()),
+        if std::mem::replace(&mut self.broken, true) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let sent = self.sender.send(Ok(Bytes::copy_from_slice(bytes)));
+        match tokio::runtime::Handle::current().block_on(async { timeout(self.stall, sent).await }) {
+            Ok(Ok(())) => {
+                self.broken = false;
+                Ok(bytes.len())
+            }
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing for a minute")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing for too long")),
         }
     }
 

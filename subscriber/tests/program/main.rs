@@ -3,6 +3,7 @@
 mod access;
 mod described;
 mod measure;
+mod past;
 mod serving;
 mod support;
 mod watching;

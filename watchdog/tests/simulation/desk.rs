@@ -190,7 +190,7 @@ impl Desk {
                 let before = watchdog.status(now, &delivery.publisher);
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
                 let after = watchdog.status(now, &delivery.publisher);
-                self.ledger.received(now, delivery, reception, before, after);
+                self.ledger.received(delivery, reception, before, after);
                 if !matches!(reception, lastbeat_watchdog::Reception::Duplicate) {
                     self.log.push(Logged::Message(now.utc, delivery.clone()));
                 }
@@ -201,7 +201,7 @@ impl Desk {
             }
             News::LinkDown(link) => {
                 watchdog.link_down(now, number(*link), "connection lost");
-                self.ledger.link_down(now, *link);
+                self.ledger.link_down(*link);
             }
             News::Answer(question, evidence) => watchdog.answer(now, question, evidence.clone()),
             News::Exit(publisher, process) => {

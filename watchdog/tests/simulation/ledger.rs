@@ -55,18 +55,17 @@ impl Ledger {
 
     pub fn link_up(&mut self, now: Now, link: usize) {
         self.links_up[link].get_or_insert(now.monotonic);
-        self.look(now);
+        self.look();
     }
 
-    pub fn link_down(&mut self, now: Now, link: usize) {
+    pub fn link_down(&mut self, link: usize) {
         self.links_up[link] = None;
-        self.look(now);
+        self.look();
     }
 
     /// Books a message.
     pub fn received(
         &mut self,
-        now: Now,
         delivery: &Delivery,
         reception: Reception,
         before: Option<Status>,
@@ -91,7 +90,7 @@ impl Ledger {
         account.goodbye |= delivery.kind == Kind::Bye;
         if delivery.kind != Kind::Rip && !account.links.contains(&delivery.link) {
             account.links.push(delivery.link);
-            self.look(now);
+            self.look();
         }
         if reception == Reception::Duplicate {
             let state = |status: Option<Status>| status.map(|status| (status.state, status.cause, status.since));
@@ -224,12 +223,12 @@ impl Ledger {
         self.accounts.get(publisher)?.seen_since
     }
 
-    /// Looks who can be heard now.
-    fn look(&mut self, now: Now) {
+    /// Looks who can be heard now, and since when: on a link that is only now known to be one of its own, since that is up.
+    fn look(&mut self) {
         for account in self.accounts.values_mut() {
-            let mut up = (0..self.links_up.len()).filter(|&link| self.links_up[link].is_some());
-            let seen = up.any(|link| account.links.is_empty() || account.links.contains(&link));
-            account.seen_since = account.seen_since.or(Some(now.monotonic)).filter(|_| seen);
+            let own = |link: &usize| account.links.is_empty() || account.links.contains(link);
+            let up = (0..self.links_up.len()).filter(own).filter_map(|link| self.links_up[link]).min();
+            account.seen_since = up.map(|up| account.seen_since.map_or(up, |since| since.min(up)));
         }
     }
 }

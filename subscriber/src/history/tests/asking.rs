@@ -1,5 +1,6 @@
 //! How questions take turns, and how they end before they have their answer.
 
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -45,6 +46,32 @@ async fn a_question_ends_when_nobody_waits_for_its_answer() {
     let free = history.questions.acquire_many(all).await.unwrap();
     assert!(history.idle().len() <= QUESTIONS);
     drop(free);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_ends_when_its_client_hangs_up() {
+    let (_dir, history) = history(Duration::from_hours(1)).await;
+    let (begins, mut begun) = tokio::sync::mpsc::channel(1);
+    let asked = Arc::clone(&history);
+    let route = axum::routing::get(move || async move {
+        let begins = begins.clone();
+        let answer = asked.ask(move |db| {
+            begins.blocking_send(()).unwrap();
+            endless(db)
+        });
+        answer.await.unwrap().to_string()
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, axum::Router::new().route("/", route)).await.unwrap() });
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    begun.recv().await.unwrap();
+    assert_eq!(history.questions.available_permits(), QUESTIONS - 1);
+    drop(client);
+    let all = u32::try_from(QUESTIONS).unwrap();
+    // Without the end of that question this waits for ever.
+    drop(history.questions.acquire_many(all).await.unwrap());
 }
 
 #[tokio::test]

@@ -70,6 +70,34 @@ async fn a_million_readings_over_a_week() {
     println!("the same week by SQLite's json_extract alone: {} ms", Clock.now().monotonic.since(begin).as_millis());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn a_download_of_three_million_rows() {
+    const ROWS: i64 = 3_000_000;
+    let start = at(-ROWS).0;
+    let served = filled(&format!(
+        r#"INSERT INTO publishers (id, name) VALUES (1, 'light-1');
+           INSERT INTO fields (publisher, name, type) VALUES (1, 'lux', 'integer');
+           WITH RECURSIVE row(s) AS (SELECT 0 UNION ALL SELECT s + 1 FROM row WHERE s < {ROWS} - 1)
+           INSERT INTO readings SELECT s, 1, {start} + s * {SECOND}, {start} + s * {SECOND}, NULL, s, 0,
+               '{{"lux":' || s || '}}' FROM row"#
+    ))
+    .await;
+    let peak_kib = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+        line.trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let (before, begin, mut bytes) = (peak_kib(), Clock.now().monotonic, 0);
+    let mut response = served.get("/export").await;
+    while let Some(piece) = response.chunk().await.unwrap() {
+        bytes += piece.len();
+    }
+    let seconds = Clock.now().monotonic.since(begin).as_secs_f64();
+    let grown = peak_kib() - before;
+    println!("{ROWS} rows, {bytes} bytes in {seconds:.2} s; the process's peak of {before} KiB grew by {grown} KiB");
+}
+
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn a_week_of_sixty_fields() {
