@@ -17,26 +17,13 @@ const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// A sign of life.
 ///
 /// Answered once the log has it.
-#[utoipa::path(get, path = "/api/v1/beat/{id}", tag = "beats",
+#[utoipa::path(method(get, post), path = "/api/v1/beat/{id}", tag = "beats",
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
     responses(
         (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
         (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn beat(state: State<Api>, id: Path<String>) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Beat).await
-}
-
-/// A sign of life.
-///
-/// Answered once the log has it.
-#[utoipa::path(post, path = "/api/v1/beat/{id}", tag = "beats",
-    params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    responses(
-        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
-        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
-    ))]
-pub async fn beat_with_body(state: State<Api>, id: Path<String>) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Beat).await
 }
 
