@@ -1,21 +1,25 @@
 # The two commands of the README, and the steps they are made of.
 
-.PHONY: help run test soak setup-run setup-test check
+.PHONY: help run test soak page setup-run setup-test check
 
 help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
+	@echo "make page   build the live page that the subscriber serves (npm)"
 	@echo "make check  formatting, lints, documentation, generated dashboards"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties"
 
-run: setup-run
+run: setup-run page
 	cargo build --release --locked --bin lastbeat-broker --bin lastbeat-publisher --bin lastbeat-subscriber
 	@scripts/demo target/release
 
-test: setup-test
+test: setup-test page
 	cargo build --workspace --locked
 	@scripts/tests
+
+page:
+	@scripts/page
 
 HISTORIES ?= 30000
 PROPTEST_CASES ?= 20000

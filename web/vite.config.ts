@@ -7,6 +7,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+    // What the bundle has of others, with their terms: the subscriber hands it out, too.
+    license: { fileName: 'licenses.md' },
   },
   server: {
     proxy: Object.fromEntries(['/api', '/healthz', '/readyz', '/metrics'].map((path) => [path, 'http://127.0.0.1:8787'])),

@@ -55,9 +55,6 @@ pub struct WatchArgs {
     /// When messages are acknowledged and the log is forced to the disk: "always", or at most so long after [default: 1s].
     #[arg(long, value_name = "SPAN|always")]
     pub sync: Option<String>,
-    /// Where the page and the API are served.
-    #[command(flatten)]
-    pub http: HttpArgs,
     /// Configuration file (TOML); `lastbeat-subscriber sample-config` prints one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -67,6 +64,9 @@ pub struct WatchArgs {
     /// No live table, even on a terminal: one line a flip.
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
+    /// Where the page and the API are served.
+    #[command(flatten)]
+    pub http: HttpArgs,
 }
 
 /// Where the live page, the API and the metrics are served, and to whom.
@@ -107,6 +107,9 @@ EXAMPLES
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
+  With the live page for other machines, and a sign of life from a shell:
+    LASTBEAT_HTTP_TOKEN=SECRET lastbeat-subscriber --from mqtt://broker.example --http 0.0.0.0:8787
+    curl -fsS -H 'Authorization: Bearer SECRET' http://watch.example:8787/api/v1/beat/backup
 
 TRANSPORTS
   zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]

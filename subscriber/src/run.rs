@@ -18,11 +18,13 @@ use crate::board::{Board, LinkView};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::follower::{self, Follower, Following, Lag};
+use crate::history::History;
 use crate::http::{self, Joints, Listener};
 use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
+use crate::metrics::Metrics;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
 use crate::table::Table;
@@ -87,11 +89,14 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
         following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
     }
 
+    let report_every = settings.threshold / 5;
     let (sender, incoming) = mpsc::channel(INCOMING);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
     let looked_at = tail.is_some() || listener.is_some();
-    let board = looked_at.then(|| Board::start(now.monotonic, watchdog.len(), lags.clone())).transpose()?;
+    let metrics = Metrics::new(now.utc);
+    let start = || Board::start(now.monotonic, watchdog.len(), lags.clone(), metrics.clone());
+    let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
     let service = Service::new(
         Wiring {
@@ -101,7 +106,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
             links,
             memory: memory.clone(),
             sync: settings.sync,
-            report_every: settings.threshold / 5,
+            report_every,
             announcer,
             board: handover,
         },
@@ -109,9 +114,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     );
     let subscriptions = open_links(&settings, &own, &sender)?;
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
-    let server = listener
-        .zip(board.clone())
-        .map(|(listener, board)| listener.serve(Joints { board, commands, incoming: sender.clone(), link }));
+    let history = History::new(&settings.store, report_every);
+    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history };
+    let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);
     let freeing =

@@ -137,7 +137,7 @@ impl Service {
         let mut next = self.pace.next().min(self.snapshot_at);
         next = next.min(self.intake.watchdog().next_deadline().unwrap_or(next));
         if let Some(board) = &self.board {
-            next = board.next().map_or(Monotonic(0), |at| next.min(at));
+            next = board.next().map_or(next, |at| next.min(at));
         }
         if self.systemd.is_some() {
             next = next.min(self.systemd_at);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A time as RFC 3339 in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-01-31T12:00:00.250Z")]
 pub struct Time(pub UtcNanos);
 
@@ -76,7 +76,7 @@ pub struct FlipTold {
     pub process: Option<Process>,
     /// What it rests on.
     pub evidence: Vec<EvidenceTold>,
-    /// All of it as a sentence.
+    /// All of it in sentences.
     pub text: String,
 }
 
@@ -125,7 +125,7 @@ impl From<&Flip> for FlipTold {
             last_heard: flip.last_heard.map(Time),
             process: flip.process.map(Process::from),
             evidence: flip.evidence.iter().map(EvidenceTold::from).collect(),
-            text: crate::announce::sentence(flip),
+            text: flip.told(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod snapshot;
 mod speaker;
 mod state;
 mod status;
+mod told;
 mod touched;
 mod verdict;
 mod watchdog;

@@ -43,13 +43,26 @@ export function bytes(n: number): string {
   return `${Math.round(n)} B`;
 }
 
-/** A reading's value, at most six significant digits. */
+const SIZES: readonly [number, string][] = [[1e15, 'P'], [1e12, 'T'], [1e9, 'G'], [1e6, 'M']];
+const minus = (text: string): string => text.replace(/^-/, '−');
+
+/** A reading's value: whole numbers up to ten million as they are, others in six significant digits; from there on `25.277 G`. */
 export function value(v: number | boolean | string | null): string {
   if (v === null) return '–';
   if (typeof v !== 'number') return String(v);
-  if (Number.isInteger(v) && Math.abs(v) < 1e15) return count(v).replace(/^-/, '−');
-  const size = Math.abs(v);
-  return (size >= 1e6 || size < 1e-4 ? v.toExponential(3) : String(Number(v.toPrecision(6)))).replace(/^-/, '−');
+  const size = Math.abs(v), unit = size >= 1e7 ? SIZES.find(([one]) => size >= one) : undefined;
+  if (size >= 1e18 || (v !== 0 && size < 1e-4)) return minus(v.toExponential(3));
+  if (unit) return minus(`${Number((v / unit[0]).toPrecision(5))} ${unit[1]}`);
+  return minus(Number.isInteger(v) ? count(v) : String(Number(v.toPrecision(6))));
+}
+
+/** The labels of an axis: in one unit, with the digits that tell neighbours apart. */
+export function ticks(values: readonly number[]): string[] {
+  const most = Math.max(...values.map(Math.abs), 0), step = Math.abs((values[1] ?? 0) - (values[0] ?? 0)) || most || 1;
+  const [size, unit] = (most >= 1e5 && [...SIZES, [1e3, 'k'] as const].find(([one]) => most >= one)) || [1, ''];
+  if (most >= 1e18 || step < 1e-6) return values.map((v) => minus(v.toExponential(2)));
+  const digits = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
+  return values.map((v) => minus(`${(v / size).toFixed(Math.min(digits, 9))}${unit && ` ${unit}`}`));
 }
 
 /** A silence in thresholds: `82 %`, `138 %`, `7.1 ×`, `605 ×`. Never rounded up to the next threshold. */

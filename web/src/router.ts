@@ -25,7 +25,7 @@ export function go(href: string): void {
 export function follow(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const anchor = event.target instanceof Element ? event.target.closest('a') : null;
-  if (!anchor || anchor.target || anchor.hasAttribute('download') || anchor.origin !== location.origin) return;
+  if (!anchor || anchor.target || anchor.hasAttribute('download') || anchor.hash || anchor.origin !== location.origin) return;
   if (route(anchor.pathname).kind === 'lost') return;
   event.preventDefault();
   go(anchor.pathname + anchor.search);

@@ -22,6 +22,8 @@ export class Shell {
     fleet.changed.listen(() => this.update());
     stream.changed.listen(() => this.update());
     setInterval(() => this.stream.connection.kind === 'cut' && this.update(), 1000);
+    // What sticks below the header sticks below the notices, too.
+    new ResizeObserver(() => document.documentElement.style.setProperty('--notices', `${this.notices.offsetHeight}px`)).observe(this.notices);
     this.update();
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { brief, local, percent, rate, span, thresholds, value } from '../src/format';
+import { brief, local, percent, rate, span, thresholds, ticks, value } from '../src/format';
 
 test('spans are told in at most two units, and never in sixty of one', () => {
   const told: [number, string][] = [
@@ -27,6 +27,16 @@ test('a rate above nothing is not told as 0', () => {
 
 test('values keep what matters', () => {
   expect([null, true, 'warm', 1204, -3, 0.1 + 0.2, 1.5e-7].map((v) => value(v))).toEqual(['–', 'true', 'warm', '1,204', '−3', '0.3', '1.500e-7']);
+  expect([9_999_999, 10_000_000, 25_276_514_304, -2.5e18].map((v) => value(v))).toEqual(['9,999,999', '10 M', '25.277 G', '−2.500e+18']);
+});
+
+test('neighbours on an axis are told apart', () => {
+  expect(ticks([0, 0.5, 1])).toEqual(['0.0', '0.5', '1.0']);
+  expect(ticks([-20, 0, 20])).toEqual(['−20', '0', '20']);
+  expect(ticks([24_852_000_000, 24_854_000_000])).toEqual(['24.852 G', '24.854 G']);
+  expect(ticks([0, 50_000, 100_000])).toEqual(['0 k', '50 k', '100 k']);
+  expect(ticks([7])).toEqual(['7']);
+  expect(ticks([])).toEqual([]);
 });
 
 test('times within a sentence are told in the reader’s zone', () => {

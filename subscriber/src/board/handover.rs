@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::LinkView;
 use crate::intake::{Intake, Totals};
+use crate::metrics::Metrics;
 
 /// How often fresh figures are passed on.
 const EVERY: Duration = Duration::from_millis(500);
@@ -40,6 +41,7 @@ pub struct Update {
 pub struct Handover {
     /// Holds one update: while it is full what changed stays where it is until the next time.
     updates: mpsc::Sender<Update>,
+    metrics: Metrics,
     last: Option<Monotonic>,
     flips: Vec<Flip>,
     flips_left_out: bool,
@@ -48,12 +50,13 @@ pub struct Handover {
 }
 
 impl Handover {
-    pub(super) fn new(updates: mpsc::Sender<Update>) -> Self {
-        Self { updates, last: None, flips: Vec::new(), flips_left_out: false, more: false }
+    pub(super) fn new(updates: mpsc::Sender<Update>, metrics: Metrics) -> Self {
+        Self { updates, metrics, last: None, flips: Vec::new(), flips_left_out: false, more: false }
     }
 
-    /// Takes note of a flip, to be passed on at once.
+    /// Counts a flip, and takes note of it, to be passed on at once.
     pub fn flipped(&mut self, flip: &Flip) {
+        self.metrics.flipped(flip);
         if self.flips.len() < FLIPS {
             self.flips.push(flip.clone());
         } else {
@@ -61,7 +64,7 @@ impl Handover {
         }
     }
 
-    /// When [`due`](Self::due) has something to do; `None`: at once.
+    /// When [`due`](Self::due) has something to do; `None`: it has not been called yet.
     pub fn next(&self) -> Option<Monotonic> {
         let soon = self.more || !self.flips.is_empty();
         self.last.map(|last| last.plus(if soon { AT_LEAST } else { EVERY }))

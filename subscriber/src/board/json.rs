@@ -83,7 +83,7 @@ pub struct LinkTold {
 }
 
 /// How far a follower of the log has come.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Follower)]
 pub struct FollowerTold {
     /// `store` or `influxdb`.
@@ -217,8 +217,9 @@ impl From<&LinkView> for LinkTold {
     }
 }
 
-impl From<&(&'static str, Lag)> for FollowerTold {
-    fn from((name, lag): &(&'static str, Lag)) -> Self {
+impl FollowerTold {
+    /// A follower with its name.
+    pub fn of(name: &'static str, lag: &Lag) -> Self {
         let trouble = lag.trouble.as_ref().map(|trouble| trouble.error.to_string());
         Self { name, behind_bytes: lag.behind_bytes, trouble, set_aside: lag.set_aside }
     }
@@ -233,7 +234,7 @@ impl From<Totals> for TotalsTold {
 
 impl Summary {
     /// What the figures say of all publishers together.
-    pub fn of(figures: &Figures, followers: &[(&'static str, Lag)], now: Now) -> Self {
+    pub fn of(figures: &Figures, followers: Vec<FollowerTold>, now: Now) -> Self {
         Self {
             revision: figures.revision,
             now: Time(now.utc),
@@ -241,7 +242,7 @@ impl Summary {
             totals: figures.totals.into(),
             rate: per_second(figures.rate),
             links: figures.links.iter().map(LinkTold::from).collect(),
-            followers: followers.iter().map(FollowerTold::from).collect(),
+            followers,
         }
     }
 }
@@ -265,7 +266,7 @@ pub fn resync() -> String {
 /// The frame of an update, its flips in it.
 pub fn frame(
     figures: &Figures,
-    followers: &[(&'static str, Lag)],
+    followers: Vec<FollowerTold>,
     now: Now,
     changes: &Changes,
     flips: &[Flip],

@@ -25,9 +25,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::follower::Lag;
 use crate::intake::Totals;
+use crate::metrics::Metrics;
 pub use figures::{Changes, Figures, Row};
 pub use handover::{Handover, Update};
-use json::{Overview, RowTold, Summary};
+use json::{FollowerTold, Overview, RowTold, Summary};
 pub use rate::Rate;
 
 /// Frames that wait for a reader of the event stream: seconds of them. Who is slower than that has to begin anew.
@@ -49,6 +50,13 @@ struct Shared {
     figures: RwLock<Figures>,
     followers: Vec<(&'static str, watch::Receiver<Lag>)>,
     frames: broadcast::Sender<Frame>,
+}
+
+/// What was told last.
+#[derive(Debug)]
+struct Told {
+    at: Monotonic,
+    followers: Vec<FollowerTold>,
 }
 
 /// A piece of the event stream as it is sent; cloning shares it.
@@ -91,25 +99,27 @@ impl LinkView {
 }
 
 impl Board {
-    /// Makes a board of which `restored` publishers were known before, and the loop's way to it. Its thread ends when the
+    /// Makes a board of which `restored` publishers were known before, and the loop's way to it, by which flips are
+    /// counted, too. Its thread ends when the
     /// loop's end is dropped.
     pub fn start(
         now: Monotonic,
         restored: usize,
         followers: Vec<(&'static str, watch::Receiver<Lag>)>,
+        metrics: Metrics,
     ) -> anyhow::Result<(Self, Handover)> {
         let board = Self::new(now, restored, followers);
         // One update is under way at a time; what it can't hold waits in the watchdog.
         let (sender, mut updates) = mpsc::channel(1);
         let keeper = board.clone();
         let run = move || {
-            let mut told = now;
+            let mut told = Told { at: now, followers: Vec::new() };
             while let Some(update) = updates.blocking_recv() {
                 keeper.take(update, &mut told);
             }
         };
         std::thread::Builder::new().name("board".to_owned()).spawn(run).context("start a thread")?;
-        Ok((board, Handover::new(sender)))
+        Ok((board, Handover::new(sender, metrics)))
     }
 
     fn new(now: Monotonic, restored: usize, followers: Vec<(&'static str, watch::Receiver<Lag>)>) -> Self {
@@ -122,26 +132,28 @@ impl Board {
     }
 
     /// Takes an update in and tells those who read along, if there is something to tell.
-    fn take(&self, mut update: Update, told: &mut Monotonic) {
+    fn take(&self, mut update: Update, told: &mut Told) {
         let now = update.now;
+        let followers = self.followers();
         let flips = std::mem::take(&mut update.flips);
         let flips_left_out = update.flips_left_out;
         let changes = {
             let mut figures = self.0.figures.write().unwrap_or_else(PoisonError::into_inner);
             let changes = figures.apply(update);
-            let behind = self.0.followers.iter().any(|(_, lag)| lag.has_changed().unwrap_or(false));
-            if changes.is_empty() && flips.is_empty() && !behind && now.monotonic.since(*told) < QUIET {
+            let as_told = changes.is_empty() && flips.is_empty() && followers == told.followers;
+            if as_told && now.monotonic.since(told.at) < QUIET {
                 return;
             }
             figures.revision += 1;
-            *told = now.monotonic;
+            told.at = now.monotonic;
             changes
         };
         if self.0.frames.receiver_count() > 0 {
-            let frame = json::frame(&self.figures(), &self.followers(), now, &changes, &flips, flips_left_out);
-            // Nobody reads along any more.
+            let frame = json::frame(&self.figures(), self.followers(), now, &changes, &flips, flips_left_out);
+            // Nobody may read along any more.
             let _ = self.0.frames.send(frame.into());
         }
+        told.followers = followers;
     }
 
     /// All figures. While they are held nothing new is taken in, so hold them shortly.
@@ -150,8 +162,8 @@ impl Board {
     }
 
     /// How far each follower of the log has come.
-    pub fn followers(&self) -> Vec<(&'static str, Lag)> {
-        self.0.followers.iter().map(|(name, lag)| (*name, lag.borrow().clone())).collect()
+    pub fn followers(&self) -> Vec<FollowerTold> {
+        self.0.followers.iter().map(|(name, lag)| FollowerTold::of(name, &lag.borrow())).collect()
     }
 
     /// The event stream from now on.
@@ -171,7 +183,7 @@ impl Board {
         let rows = (0..).zip(&figures.rows).filter(|(_, row)| wanted(row)).skip(offset).take(limit);
         Overview {
             instance: self.0.instance.clone(),
-            summary: Summary::of(&figures, &followers, now),
+            summary: Summary::of(&figures, followers, now),
             publishers: rows.map(|(index, row)| RowTold::of(index, row, now.monotonic)).collect(),
         }
     }

@@ -17,7 +17,8 @@ use lastbeat_host::Clock;
 use lastbeat_wire::{PublisherId, UtcNanos};
 
 use crate::influx::InfluxConfig;
-use table::Table;
+pub use store::export as from_store;
+pub use table::Table;
 
 /// What to export, from where, and where to.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,13 +68,16 @@ pub enum Format {
 }
 
 /// Which rows.
-struct Wanted {
-    measurement: Measurement,
-    publishers: Vec<PublisherId>,
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Of what.
+    pub measurement: Measurement,
+    /// Of whom; of all when empty.
+    pub publishers: Vec<PublisherId>,
     /// From this time on.
-    since: UtcNanos,
+    pub since: UtcNanos,
     /// Before this time.
-    until: UtcNanos,
+    pub until: UtcNanos,
 }
 
 /// Exports, and says on stderr how many rows there were.
@@ -96,7 +100,9 @@ pub fn run(args: ExportArgs) -> anyhow::Result<()> {
     let mut table = Table::new(args.format, out);
     let result = match (&args.store, &args.influx) {
         (_, Some(url)) => influx::export(InfluxConfig::from_env(url)?, &wanted, &mut table),
-        (Some(path), None) => store::export(path, &wanted, &mut table),
+        (Some(path), None) => crate::store::open_read_only(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|db| from_store(&db, &wanted, &mut table).with_context(|| format!("store {}", path.display()))),
         (None, None) => bail!("export from where? Give --store FILE or --influx URL"),
     };
     match result.and_then(|()| table.finish()) {
@@ -119,7 +125,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn parse_time(text: &str, now: UtcNanos) -> anyhow::Result<UtcNanos> {
+/// A time from a text: a span before `now` (90s, 1h, 2days), a date, or an RFC 3339 time.
+///
+/// # Errors
+/// When it is none of these; the text says so.
+pub fn parse_time(text: &str, now: UtcNanos) -> anyhow::Result<UtcNanos> {
     if let Ok(span) = humantime::parse_duration(text) {
         return Ok(now.minus(span));
     }

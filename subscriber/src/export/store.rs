@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::path::Path;
 
 use anyhow::{Context, bail};
 use lastbeat_wire::{Fields, UtcNanos};
@@ -35,12 +34,11 @@ struct Current {
     fields: String,
 }
 
-/// Writes the wanted rows.
-pub fn export(path: &Path, wanted: &Wanted, table: &mut Table) -> anyhow::Result<()> {
-    let db = crate::store::open_read_only(path)?;
+/// Writes the wanted rows of an open store.
+pub fn export(db: &Connection, wanted: &Wanted, table: &mut Table) -> anyhow::Result<()> {
     // One look at the store, however much is added meanwhile.
     let db = db.unchecked_transaction()?;
-    rows(&db, wanted, table).with_context(|| format!("store {}", path.display()))
+    rows(&db, wanted, table)
 }
 
 fn rows(db: &Connection, wanted: &Wanted, table: &mut Table) -> anyhow::Result<()> {

@@ -95,7 +95,8 @@ impl Rules {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.since += 1;
         if failures.told.is_none_or(|told| now.since(told) >= TOLD_EVERY) {
-            let peer = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
+            let peer =
+                peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.ip().to_canonical().to_string());
             tracing::warn!("HTTP: a login failed, from {peer}; {} since the last such line", failures.since);
             *failures = Failures { told: Some(now), since: 0 };
         }

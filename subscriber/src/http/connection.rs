@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,12 +21,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lets connections in while there is room.
 #[derive(Debug, Clone)]
-pub struct Gate(Arc<Semaphore>);
+pub struct Gate {
+    places: Arc<Semaphore>,
+    patience: Duration,
+    /// How many found no room.
+    refused: Arc<AtomicU64>,
+}
 
 /// A connection with its place and its limit.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    patience: Duration,
     /// When it is closed if nothing is sent until then.
     limit: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
@@ -34,7 +41,20 @@ pub struct Connection {
 impl Gate {
     /// For at most so many connections at once.
     pub fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+        Self { places: Arc::new(Semaphore::new(places)), patience: PATIENCE, refused: Arc::default() }
+    }
+
+    fn let_in(&self, stream: TcpStream) -> io::Result<Connection> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+            if refused.is_power_of_two() {
+                tracing::warn!(refused, "HTTP: there are as many connections as may be");
+            }
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        };
+        stream.set_nodelay(true)?;
+        let patience = self.patience;
+        Ok(Connection { stream, patience, limit: Box::pin(tokio::time::sleep_until(after(patience))), _place: place })
     }
 }
 
@@ -44,18 +64,12 @@ impl<S> Accept<TcpStream, S> for Gate {
     type Future = std::future::Ready<io::Result<(Connection, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = Arc::clone(&self.0).try_acquire_owned();
-        let accepted = place.map_err(io::Error::other).and_then(|place| {
-            stream.set_nodelay(true)?;
-            let limit = Box::pin(tokio::time::sleep_until(limit()));
-            Ok((Connection { stream, limit, _place: place }, service))
-        });
-        std::future::ready(accepted)
+        std::future::ready(self.let_in(stream).map(|connection| (connection, service)))
     }
 }
 
-fn limit() -> tokio::time::Instant {
-    Clock.instant(Clock.now().monotonic.plus(PATIENCE)).into()
+fn after(span: Duration) -> tokio::time::Instant {
+    Clock.instant(Clock.now().monotonic.plus(span)).into()
 }
 
 impl Connection {
@@ -64,7 +78,8 @@ impl Connection {
         match written {
             Poll::Ready(Ok(bytes)) => {
                 if bytes > 0 {
-                    self.limit.as_mut().reset(limit());
+                    let limit = after(self.patience);
+                    self.limit.as_mut().reset(limit);
                 }
                 Poll::Ready(Ok(bytes))
             }
@@ -115,5 +130,55 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A client, and its connection as the server has it.
+    async fn connect(gate: &Gate) -> (TcpStream, io::Result<Connection>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (client, gate.let_in(stream))
+    }
+
+    fn impatient() -> Gate {
+        Gate { patience: Duration::from_millis(20), ..Gate::new(1) }
+    }
+
+    #[tokio::test]
+    async fn who_asks_nothing_or_does_not_read_is_left() {
+        let (_client, connection) = connect(&impatient()).await;
+        let error = connection.unwrap().read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+
+        let (_client, connection) = connect(&impatient()).await;
+        let error = connection.unwrap().write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_reads_is_not_left_however_long_it_takes() {
+        let (mut client, connection) = connect(&Gate { patience: Duration::from_secs(5), ..Gate::new(1) }).await;
+        let mut connection = connection.unwrap();
+        let limit = connection.limit.deadline();
+        connection.write_u8(7).await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), 7);
+        assert!(connection.limit.deadline() > limit, "each byte that is sent moves the limit");
+    }
+
+    #[tokio::test]
+    async fn there_are_as_many_connections_as_there_are_places() {
+        let gate = Gate::new(1);
+        let (_first, connection) = connect(&gate).await;
+        let held = connection.unwrap();
+        assert!(connect(&gate).await.1.is_err());
+        drop(held);
+        assert!(connect(&gate).await.1.is_ok());
     }
 }

@@ -18,10 +18,17 @@ use super::Api;
 use super::problem::Problem;
 use crate::board::{Frame, json};
 
-/// Most streams at once.
+/// Most streams at once; no more than half of the connections, so that questions find the rest.
 pub const MOST: usize = 1_000;
 /// A stream on which nothing happened for so long gets a comment, so that it is known to be there.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Room for the streams. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    places: Arc<Semaphore>,
+    most: usize,
+}
 
 /// One who reads along.
 struct Stream {
@@ -39,9 +46,7 @@ struct Stream {
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     responses((status = 200, description = "Server-sent events without end", body = String, content_type = "text/event-stream")))]
 pub async fn events(State(api): State<Api>) -> Result<Response, Problem> {
-    let place = Arc::clone(&api.streams).try_acquire_owned();
-    let place =
-        place.map_err(|_| Problem::unavailable(format!("{MOST} event streams are open, no more are possible")))?;
+    let place = api.streams.place()?;
     // In this order: what changes after the hello is in the frames.
     let frames = api.board.frames();
     let hello = Some(Bytes::from(api.board.hello(Clock.now())));
@@ -58,9 +63,22 @@ pub async fn events(State(api): State<Api>) -> Result<Response, Problem> {
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-/// Room for the streams.
-pub fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MOST))
+impl Streams {
+    /// For at most half of so many connections.
+    pub fn among(connections: usize) -> Self {
+        let most = MOST.min(connections / 2);
+        Self { places: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// How many there are.
+    pub fn open(&self) -> usize {
+        self.most - self.places.available_permits()
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let full = |_| Problem::unavailable(format!("{} event streams are open, no more are possible", self.most));
+        Arc::clone(&self.places).try_acquire_owned().map_err(full)
+    }
 }
 
 impl Stream {
@@ -83,5 +101,48 @@ impl Stream {
             },
             () = tokio::time::sleep_until(quiet.into()) => Some(Bytes::from_static(b":\n\n")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::broadcast;
+
+    fn stream(frames: Receiver<Frame>) -> Stream {
+        let place = Streams::among(2).place().unwrap();
+        Stream { hello: Some(Bytes::from_static(b"hello")), frames, stop: CancellationToken::new(), _place: place }
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_told_to_begin_anew_and_goes_on_with_what_is_new() {
+        let frames = broadcast::Sender::new(2);
+        let mut stream = stream(frames.subscribe());
+        assert_eq!(stream.next().await.unwrap(), "hello");
+        for frame in ["1", "2", "3"] {
+            frames.send(Bytes::from_static(frame.as_bytes())).unwrap();
+        }
+        assert_eq!(stream.next().await.unwrap(), json::resync());
+        frames.send(Bytes::from_static(b"4")).unwrap();
+        assert_eq!(stream.next().await.unwrap(), "4");
+    }
+
+    #[test]
+    fn there_are_as_many_streams_as_there_are_places() {
+        let streams = Streams::among(5);
+        let held = [streams.place().unwrap(), streams.place().unwrap()];
+        assert_eq!((streams.place().unwrap_err().status, streams.open()), (503, 2));
+        drop(held);
+        assert_eq!(streams.open(), 0);
+        assert_eq!(Streams::among(1_000_000).most, 1_000);
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_when_the_program_stops() {
+        let frames = broadcast::Sender::new(2);
+        let mut stream = stream(frames.subscribe());
+        stream.next().await.unwrap();
+        stream.stop.cancel();
+        assert_eq!(stream.next().await, None);
     }
 }

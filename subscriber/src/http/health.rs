@@ -1,14 +1,15 @@
-//! Whether it serves, and whether it watches.
+//! Whether it serves, whether it watches, and the metrics.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::problem::Problem;
 use crate::board::json::{FollowerTold, LinkTold};
 use crate::command::Command;
 
@@ -43,7 +44,16 @@ pub async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
     let answered = tokio::time::timeout(ANSWER_WITHIN, api.ask(|reply| Command::Ping { reply })).await;
     let ready = matches!(answered, Ok(Ok(())));
     let links = api.board.figures().links.iter().map(LinkTold::from).collect();
-    let followers = api.board.followers().iter().map(FollowerTold::from).collect();
+    let followers = api.board.followers();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, links, followers }))
+}
+
+/// What Prometheus scrapes.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain")))]
+pub async fn metrics(State(api): State<Api>) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
+    let text = api.metrics.text(&api.board, api.streams.open());
+    let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

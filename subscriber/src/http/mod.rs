@@ -5,7 +5,8 @@
 //!                                                                                                │
 //!          board (figures, frames) ◀── overview, events ─────────────────────────────────────────┤
 //!          loop ◀── Command ────────── detail, pause, resume, readyz ────────────────────────────┤
-//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┘
+//!          loop ◀── Incoming ───────── beats ────────────────────────────────────────────────────┤
+//!          store ──▶ History ───────── readings, states, flips, rates, log, export ───────────────┘
 //! ```
 
 mod access;
@@ -28,19 +29,29 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use lastbeat_transport::{Incoming, LinkIndex};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::command::Command;
+use crate::history::History;
+use crate::metrics::Metrics;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
-use problem::Problem;
+use events::Streams;
+pub use problem::Problem;
+#[cfg(test)]
+pub use problem::unify;
 
 /// The name of the watchdog's link that beats over HTTP come by.
 pub const LINK: &str = "http";
-/// Most connections at once: every event stream, and as many more.
-const CONNECTIONS: usize = 2 * events::MOST;
+/// Most connections at once: every event stream, and as many more; but no more than half of what this process may open,
+/// so that the log and the links find the rest.
+fn most_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).min(2 * events::MOST)
+}
+
 /// How long answers that have begun may take at the end.
 const GRACE: Duration = Duration::from_secs(1);
 /// Commands that wait for the loop. Who finds no room waits.
@@ -50,10 +61,12 @@ pub const COMMANDS: usize = 64;
 #[derive(Debug, Clone)]
 struct Api {
     board: Board,
+    metrics: Metrics,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
-    streams: Arc<Semaphore>,
+    history: Arc<History>,
+    streams: Streams,
     /// Held by who pauses or resumes: each of them writes a snapshot.
     changing: Arc<Mutex<()>>,
     stop: CancellationToken,
@@ -71,12 +84,16 @@ pub struct Listener {
 pub struct Joints {
     /// The live figures.
     pub board: Board,
+    /// What Prometheus is told.
+    pub metrics: Metrics,
     /// The way to the loop.
     pub commands: mpsc::Sender<Command>,
     /// The way of messages into the loop.
     pub incoming: mpsc::Sender<Incoming>,
     /// The link that beats come by.
     pub link: LinkIndex,
+    /// The store's past.
+    pub history: Arc<History>,
 }
 
 /// A server at work.
@@ -125,20 +142,20 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, commands, incoming, link } = joints;
-        let streams = events::places();
-        let api = Api { board, commands, incoming, link, streams, changing: Arc::default(), stop: stop.clone() };
+        let Joints { board, metrics, commands, incoming, link, history } = joints;
+        let (streams, changing) = (Streams::among(most_connections()), Arc::default());
+        let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(4)
+            .max_blocking_threads(crate::history::THREADS)
             .enable_all()
             .build()
             .context("start a runtime")?;
         let own_handle = handle.clone();
         let run = async move {
             let server = axum_server::from_tcp(listener)?.handle(own_handle);
-            let gate = Gate::new(CONNECTIONS);
+            let gate = Gate::new(most_connections());
             match config.tls {
                 Some(tls) => {
                     let tls = RustlsAcceptor::new(RustlsConfig::from_config(tls.0)).acceptor(gate);

@@ -17,6 +17,7 @@ use super::Api;
 use super::problem::Problem;
 use crate::board::json::{Overview, RowTold};
 use crate::command::{Changed, Command};
+use crate::history::Field;
 use crate::told::{EvidenceTold, Process, Time};
 
 /// How long the disk may take for a pause.
@@ -53,21 +54,6 @@ pub struct Publisher {
     evidence: Vec<EvidenceTold>,
     /// The fields of its readings, with what they were last.
     fields: Vec<Field>,
-}
-
-/// A field of a publisher's readings.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Field {
-    /// Its name.
-    name: String,
-    /// `float`, `integer`, `boolean` or `text`.
-    #[serde(rename = "type")]
-    kind: String,
-    /// Its latest value; null where there is none.
-    latest: serde_json::Value,
-    /// When that was.
-    #[schema(required)]
-    latest_at: Option<Time>,
 }
 
 /// For how long a publisher is not to be watched; with neither until it is resumed.
@@ -109,7 +95,11 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
     let publisher = parse(&id)?;
     let detail = api.ask(|reply| Command::Detail { publisher, reply }).await?;
     let detail = detail.ok_or_else(|| Problem::unknown_publisher(&id))?;
-    let fields = fields(&detail);
+    // How it stands is told, whatever the store can tell.
+    let fields = api.history.fields(id).await.unwrap_or_else(|error| {
+        tracing::warn!("the history: {error}");
+        Vec::new()
+    });
     Ok(Json(Publisher {
         row: row(&api, &detail),
         process: detail.process.map(Process::from),
@@ -164,12 +154,6 @@ async fn changed(api: &Api, id: &str, reply: oneshot::Receiver<Changed>) -> Resu
         Ok(Err(_)) => Err(not_written("it is stopping")),
         Err(_) => Err(not_written(&format!("the disk did not take it within {WRITTEN_WITHIN:?}"))),
     }
-}
-
-/// The fields of a publisher's readings.
-// TODO(history): from the store, once the queries on it are there.
-fn fields(_: &Detail) -> Vec<Field> {
-    Vec::new()
 }
 
 fn row(api: &Api, detail: &Detail) -> RowTold {

@@ -1,5 +1,6 @@
 //! All routes, what is put around them, and their description.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
@@ -10,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -48,7 +50,8 @@ struct Description;
 
 /// All that is served.
 pub fn router(api: Api, access: Access) -> Router {
-    let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let history = crate::history::routes(Arc::clone(&api.history));
+    let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(publishers::overview))
         .routes(routes!(publishers::one))
         .routes(routes!(publishers::pause))
@@ -57,9 +60,11 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(events::events))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
         .with_state(api)
-        // The queries on the store join here: .merge(history::routes().with_state(…))
+        .nest("/api/v1", history)
         .split_for_parts();
+    describe_problems(&mut description);
     routes
         .route("/api/v1/openapi.json", get(|| async { Json(description) }))
         .fallback(page::serve)
@@ -69,6 +74,18 @@ pub fn router(api: Api, access: Access) -> Router {
         .layer(from_fn(in_time))
         .layer(from_fn_with_state(access, guard))
         .layer(from_fn(with_headers))
+}
+
+/// Whatever is asked may end in a problem.
+fn describe_problems(description: &mut utoipa::openapi::OpenApi) {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let problem =
+        ResponseBuilder::new().description("It was not possible").content(problem::MEDIA_TYPE, content).build();
+    for item in description.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone().into());
+        }
+    }
 }
 
 /// An answer that does not begin in time is none.

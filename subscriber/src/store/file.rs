@@ -78,6 +78,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768;
+             -- Stores that were made before it stood in the schema lack it.
+             CREATE INDEX IF NOT EXISTS flips_by_publisher ON flips (publisher);
              -- What a killed process left in the kernel shall be on the disk before its cursor counts as durable.
              PRAGMA wal_checkpoint(PASSIVE);",
         )
@@ -113,6 +115,16 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_lacks_an_index_gets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        open(&path).unwrap().execute_batch("DROP INDEX flips_by_publisher").unwrap();
+        let found = "SELECT count(*) FROM sqlite_schema WHERE name = 'flips_by_publisher'";
+        let count: i64 = open(&path).unwrap().query_row(found, (), |row| row.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
 
     #[test]
     fn a_file_that_is_no_store_is_refused_by_name_and_left_as_it_is() {

@@ -5,7 +5,7 @@ mod follow;
 mod known;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use file::open_read_only;
 pub use follow::Store;

@@ -63,6 +63,7 @@ CREATE TABLE flips (
     process       TEXT,
     evidence      TEXT NOT NULL
 ) STRICT;
+CREATE INDEX flips_by_publisher ON flips (publisher);
 
 CREATE TABLE unwatched (
     position INTEGER PRIMARY KEY,

@@ -42,7 +42,7 @@ async fn the_store_follows_as_every_follower_does() {
 }
 
 /// A store that has followed a log of these records to its end.
-async fn stored(fill: impl FnOnce(&mut lastbeat_log::Log)) -> (tempfile::TempDir, Connection) {
+pub async fn stored(fill: impl FnOnce(&mut lastbeat_log::Log)) -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open_log(&dir.path().join("log"), Position::START);
     fill(&mut log);

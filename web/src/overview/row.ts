@@ -71,6 +71,7 @@ export class RowView {
     const lost = entry.missed + entry.duplicates;
     text(this.missed, lost ? `${count(entry.missed)} / ${count(entry.duplicates)}` : '0');
     attribute(this.missed, 'data-none', lost ? null : '');
+    attribute(this.cause, 'data-lost', entry.missed ? count(entry.missed) : null);
   }
 
   /** What changes with time alone. `now` is `performance.now()`. */

@@ -46,7 +46,7 @@ export class Board {
   }
 
   /** The fields as they are known now; `messages` tells whether there may be something new. */
-  show(fields: readonly Field[], messages: number, live: boolean): void {
+  show(fields: readonly Field[], messages: number, readings: number, live: boolean): void {
     const charted = fields.filter((field) => field.type !== 'text');
     const before = this.boxes.size;
     for (const field of charted) {
@@ -60,7 +60,7 @@ export class Board {
       box.show(field);
     }
     if (this.boxes.size !== before) this.head();
-    text(this.told, charted.length ? '' : fields.length ? 'It sends texts only: their latest values stand beside.' : 'It sends no readings, only signs of life: there is nothing to chart.');
+    if (!charted.length) text(this.told, nothing(fields.length, readings));
     const due = Math.min(LATEST_MS, Math.max(SOONEST_MS, this.range.seconds() * SHARE * 1000));
     if (live && !this.range.zoom && !document.hidden && messages !== this.fetchedMessages && performance.now() - this.fetchedAt > due && !this.asking) {
       this.fetchedMessages = messages;
@@ -125,4 +125,10 @@ export class Board {
     }
     this.ask();
   }
+}
+
+/** Why there is no chart. */
+function nothing(fields: number, readings: number): string {
+  if (fields) return 'It sends texts only: their latest values stand beside.';
+  return readings ? 'None of its readings is in the store yet.' : 'It sends no readings, only signs of life: there is nothing to chart.';
 }

@@ -1,7 +1,7 @@
 // One field's chart, drawn by uPlot. Loaded only when a chart comes into sight.
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { clock, day, value } from '../format';
+import { clock, day, ticks } from '../format';
 import { themed } from '../theme';
 import type { Lines } from './gaps';
 
@@ -75,8 +75,11 @@ export class Chart {
       series: banded ? [{}, line, edge, edge] : [{}, line],
       bands: banded ? [{ series: [3, 2], fill: () => style('--chart-band') }] : [],
       axes: [
-        { ...axis, size: 32, space: 70, values: (_u, ticks, _a, _s, step) => times(ticks, step) },
-        { ...axis, size: 52, space: 34, ...(boolean ? { splits: () => [0, 1], values: () => ['false', 'true'] } : { values: (_u: uPlot, ticks: number[]) => ticks.map((v) => value(Number(v.toPrecision(12)))) }) },
+        { ...axis, size: 32, space: 70, values: (_u, splits, _a, _s, step) => times(splits, step) },
+        {
+          ...axis, space: 28, size: (_u, labels) => Math.max(44, 12 + 7 * Math.max(0, ...(labels ?? []).map((label) => label.length))),
+          ...(boolean ? { splits: () => [0, 1], values: () => ['false', 'true'] } : { values: (_u: uPlot, splits: number[]) => ticks(splits) }),
+        },
       ],
       hooks: {
         setSelect: [(u) => this.selected(u)],
@@ -103,10 +106,10 @@ export class Chart {
 const aligned = (data: Lines): uPlot.AlignedData => [data.time, ...data.lines] as uPlot.AlignedData;
 
 /** Hours and minutes of the reader's zone; the day below, wherever it is another than the one before. */
-function times(ticks: number[], step: number): string[] {
+function times(splits: number[], step: number): string[] {
   const now = new Date();
   let before = day(now, now);
-  return ticks.map((tick) => {
+  return splits.map((tick) => {
     const at = new Date(tick * 1000), today = day(at, now), told = clock(at);
     const time = step >= 86_400 ? today : step < 60 ? told : told.slice(0, 5);
     const below = step >= 86_400 || today === before ? '' : `\n${today}`;

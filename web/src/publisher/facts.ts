@@ -60,7 +60,7 @@ export class Facts {
     const scroll = this.fields.querySelector('.scroll')?.scrollTop ?? 0;
     const rows = detail.fields.map((field) => {
       const at = field.latest_at === null ? null : new Date(field.latest_at);
-      return h('tr', {}, h('th', { scope: 'row' }, field.name), h('td', { title: field.type }, value(field.latest)),
+      return h('tr', {}, h('th', { scope: 'row' }, field.name), h('td', { class: field.type, title: `${field.latest ?? 'never'} (${field.type})` }, value(field.latest)),
         h('td', { class: 'when', title: at && exact(at) }, at ? moment(at, now) : ''));
     });
     this.fields.replaceChildren(h('h2', {}, `Latest values`), h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Latest values' },

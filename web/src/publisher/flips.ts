@@ -10,7 +10,7 @@ const PAGE = 20;
 export class Flips {
   readonly root = h('section', { class: 'past', 'aria-labelledby': 'past-head', hidden: true });
   private readonly list = h('ol', { class: 'past-list' });
-  private readonly more = h('button', { type: 'button', class: 'quiet', onclick: () => void this.older() }, 'Older');
+  private readonly more = h('button', { type: 'button', class: 'quiet', hidden: true, onclick: () => void this.older() }, 'Older');
   private readonly told = h('p', { class: 'said', role: 'status' });
   private readonly known = new Map<number, Flip>();
   private next: number | null = null;

@@ -56,7 +56,7 @@ export class Hero {
     this.fill.style.transform = `scaleX(${measured ? Math.min(share, BAR_END) / BAR_END : 0})`;
     attribute(this.root, 'data-past', !measured ? null : share >= 1 ? 'over' : share >= 0.8 ? 'near' : null);
     const quiet = silence === null ? '' : span(Math.floor(silence));
-    text(this.silence, silence === null ? 'Never heard.' : !measured ? `Last heard ${quiet} ago.` : `Silent for ${quiet}, ${thresholds(share)} of its threshold of ${span(entry.threshold_s)}.`);
+    text(this.silence, silence === null ? 'Never heard.' : !measured ? `Last heard ${quiet} ago.` : `Silent for ${quiet}, ${thresholds(share)}${share < 2 ? ' of' : ''} its threshold of ${span(entry.threshold_s)}.`);
   }
 }
 

@@ -8,7 +8,7 @@ const WORDS = { start: 'started', beat: 'beat', fail: 'failed', bye: 'said goodb
 
 export class Log {
   readonly root = h('section', { class: 'log', 'aria-labelledby': 'log-head', hidden: true });
-  private readonly list = h('ol', { class: 'log-list' });
+  private readonly list = h('ol', { class: 'log-list', tabindex: 0, 'aria-labelledby': 'log-head' });
   private shown = '';
 
   constructor(private readonly id: string, private readonly signal: AbortSignal) {

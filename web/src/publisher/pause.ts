@@ -31,6 +31,7 @@ export class Pause {
   private async act(done: string, ask: () => Promise<Row>): Promise<void> {
     const buttons = this.root.querySelectorAll('button');
     buttons.forEach((button) => (button.disabled = true));
+    this.say('Waiting for the watchdog…', null);
     try {
       this.changed(await ask());
       this.say(done, 'good');
@@ -41,7 +42,7 @@ export class Pause {
     }
   }
 
-  private say(what: string, how: 'good' | 'bad'): void {
+  private say(what: string, how: 'good' | 'bad' | null): void {
     attribute(this.said, 'data-kind', how);
     text(this.said, what);
   }

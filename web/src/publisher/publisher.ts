@@ -23,7 +23,8 @@ const POLL_MS = 5_000;
 export class Publisher implements View {
   readonly what: string;
   readonly root = h('main', { class: 'page publisher' });
-  readonly tools = h('nav', { class: 'crumb', 'aria-label': 'Where you are' }, h('a', { href: home() }, '← All publishers'));
+  readonly tools = h('nav', { class: 'crumb', 'aria-label': 'Where you are' }, h('a', { href: home() }, '← All publishers'),
+    h('span', { class: 'jumps' }, h('a', { href: '#board-head' }, 'Readings'), h('a', { href: '#past-head' }, 'Flips')));
   private readonly stop = new AbortController();
   private readonly ends: (() => void)[] = [];
   private readonly timers: number[] = [];
@@ -89,8 +90,8 @@ export class Publisher implements View {
     this.built = true;
     const { facts, strip, board, flips, log } = this.parts;
     this.root.replaceChildren(this.hero.root, strip.root, h('div', { class: 'columns' },
-      h('div', { class: 'column-main' }, board.root, flips.root, log.root), h('aside', { class: 'column-side', 'aria-label': 'Details' }, facts.root)));
-    void strip.load();
+      h('div', { class: 'column-main' }, log.root, board.root, flips.root), h('aside', { class: 'column-side', 'aria-label': 'Details' }, facts.root)));
+    void strip.load().then(() => this.range.fit(strip.begun));
     void flips.load();
     void log.load();
   }
@@ -119,7 +120,7 @@ export class Publisher implements View {
     if (!this.built || !entry || !this.detail) return;
     this.hero.show(entry, this.detail);
     this.parts.facts.show(entry, this.detail);
-    this.parts.board.show(this.detail.fields, entry.messages, this.stream.connection.kind === 'live');
+    this.parts.board.show(this.detail.fields, entry.messages, entry.readings, this.stream.connection.kind === 'live');
     this.tick();
   }
 

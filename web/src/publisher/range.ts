@@ -7,6 +7,7 @@ export const SPANS: readonly [string, string, number][] = [
 
 /** Zooming in further shows nothing more. Seconds. */
 const SHORTEST = 2;
+const SHORT_MS = 900_000;
 
 export class Range {
   readonly changed = new Signal<void>();
@@ -15,11 +16,15 @@ export class Range {
   /** Seconds since 1970. */
   zoom: { from: number; to: number } | null = null;
 
+  /** The reader chose it, or came by a link that says it. */
+  private chosen = false;
+
   constructor() {
     const query = new URLSearchParams(location.search);
     const span = query.get('range'), from = Date.parse(query.get('from') ?? ''), to = Date.parse(query.get('to') ?? '');
     if (SPANS.some(([key]) => key === span)) this.span = span as string;
     if (from < to) this.zoom = { from: from / 1000, to: to / 1000 };
+    this.chosen = query.has('range') || this.zoom !== null;
   }
 
   /** For the API's `since` and `until`. */
@@ -31,6 +36,14 @@ export class Range {
     return this.zoom ? this.zoom.to - this.zoom.from : (SPANS.find(([key]) => key === this.span)?.[2] ?? 3600);
   }
 
+  /** Of one that is new, an hour would show a sliver. `begun`: since when there is anything, in ms since 1970. */
+  fit(begun: number | null): void {
+    if (this.chosen || begun === null || Date.now() - begun > SHORT_MS) return;
+    this.chosen = true;
+    this.span = '15m';
+    this.changed.emit();
+  }
+
   choose(span: string): void {
     this.span = span;
     this.into(null);
@@ -40,14 +53,14 @@ export class Range {
   into(zoom: { from: number; to: number } | null): void {
     if (zoom && zoom.to - zoom.from < SHORTEST) return;
     this.zoom = zoom;
+    this.chosen = true;
     const query = new URLSearchParams();
-    if (this.span !== '1h') query.set('range', this.span);
+    query.set('range', this.span);
     if (zoom) {
       query.set('from', iso(zoom.from));
       query.set('to', iso(zoom.to));
     }
-    const text = query.toString();
-    history.replaceState(null, '', location.pathname + (text ? `?${text}` : ''));
+    history.replaceState(null, '', `${location.pathname}?${query.toString()}`);
     this.changed.emit();
   }
 }

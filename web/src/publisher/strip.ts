@@ -7,12 +7,13 @@ import { badge, mark } from '../mark';
 
 const LENGTHS: readonly [string, string][] = [['1h', 'hour'], ['1d', 'day'], ['7d', 'week']];
 const REFRESH_MS = 60_000;
+const HOUR_MS = 3_600_000;
 /** Narrower parts are drawn together with their neighbours, as the worst of them. */
 const PARTS = 500;
 const LISTED = 200;
 
 export class Strip {
-  readonly root = h('section', { class: 'history', 'aria-labelledby': 'history-head' });
+  readonly root = h('section', { class: 'history bare', 'aria-labelledby': 'history-head' });
   private readonly lengths = h('div', { class: 'segments', role: 'group', 'aria-label': 'Length' });
   private readonly share = h('p', { class: 'alive-share' });
   private readonly bar = h('div', { class: 'strip', tabindex: 0, role: 'group', 'aria-roledescription': 'strip of states' });
@@ -22,6 +23,7 @@ export class Strip {
   private readonly list = h('details', { class: 'as-list' });
   private readonly timer: number;
   private length = '1d';
+  private chosen = false;
   private known: History | null = null;
   private at = -1;
 
@@ -29,6 +31,7 @@ export class Strip {
     for (const [key, name] of LENGTHS) {
       this.lengths.append(h('button', { type: 'button', 'data-span': key, onclick: () => {
         this.length = key;
+        this.chosen = true;
         void this.load();
       } }, name));
     }
@@ -45,6 +48,12 @@ export class Strip {
     clearInterval(this.timer);
   }
 
+  /** Since when anything is recorded of it, as far as the strip reaches back; ms since 1970. */
+  get begun(): number | null {
+    const first = this.known?.spans[0];
+    return first ? Date.parse(first.from) : null;
+  }
+
   async load(): Promise<void> {
     const asked = this.length;
     for (const button of this.lengths.children) attribute(button, 'aria-pressed', String(button.getAttribute('data-span') === asked));
@@ -52,6 +61,12 @@ export class Strip {
       const known = await history(this.id, asked, this.signal);
       if (asked !== this.length) return;
       this.known = known;
+      // Of one that is new a day would show a sliver.
+      if (!this.chosen && asked === '1d' && this.begun !== null && Date.parse(known.to) - this.begun < HOUR_MS) {
+        this.length = '1h';
+        return await this.load();
+      }
+      this.chosen = true;
       this.show(known);
     } catch (error) {
       if (!this.signal.aborted) text(this.share, `The history could not be loaded: ${error instanceof Error ? error.message : String(error)}.`);
@@ -59,6 +74,7 @@ export class Strip {
   }
 
   private show(known: History): void {
+    this.root.classList.remove('bare');
     const from = Date.parse(known.from), to = Date.parse(known.to), whole = Math.max(1, to - from);
     const watched = `${span(Math.round(known.watched_s))} of ${span(Math.round(whole / 1000))} watched`;
     this.share.replaceChildren(...(known.alive_share === null ? [`Not watched in this time.`]
@@ -83,7 +99,8 @@ export class Strip {
     this.legend.replaceChildren(...states.map((state) => h('li', {}, h('i', {
       class: 'swatch', 'data-state': state, 'data-watched': String(known.spans.some((one) => one.state === state && one.watched)),
     }), badge(state))),
-      unwatched ? h('li', {}, h('i', { class: 'swatch', 'data-watched': 'false' }), 'hatched: not watched') : '');
+      unwatched ? h('li', {}, h('i', { class: 'swatch', 'data-watched': 'false' }), 'hatched: not watched') : '',
+      Date.parse(known.spans[0]?.from ?? known.to) > from + 1000 ? h('li', {}, h('i', { class: 'swatch none' }), 'plain: nothing recorded') : '');
     this.listed(known, now);
     this.choose(-1);
   }

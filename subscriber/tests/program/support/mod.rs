@@ -1,4 +1,6 @@
-//! A real subscriber process, and a publisher to talk to it.
+//! A real subscriber process, and a publisher and a client to talk to it.
+
+pub mod http;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -7,8 +9,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use lastbeat_host::Own;
 use lastbeat_transport::{Handed, Outbound, PublishOptions, publish};
-use lastbeat_wire::{Body, Encoding, Fields, Header, Message, PublisherId, Reading, Value, encode};
+use lastbeat_wire::{Body, Encoding, Fields, Header, Message, ProcessIdentity, PublisherId, Reading, Value, encode};
 
 /// How long anything is waited for that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,12 +20,34 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Subscriber {
     child: Child,
     flips: Receiver<serde_json::Value>,
+    /// What it logs, where it serves.
+    log: Receiver<String>,
 }
 
 impl Subscriber {
     /// Starts one with its store in `dir`.
     pub fn start(dir: &Path, from: &str, args: &[&str]) -> Self {
-        let mut child = command(dir, from).args(args).spawn().unwrap();
+        Self::follow(command(dir, from).args(args).spawn().unwrap(), channel().1)
+    }
+
+    /// Starts one that serves HTTP; and the address that it says the page is at.
+    pub fn serve(dir: &Path, args: &[&str]) -> (Self, String) {
+        let mut child = serving(dir, args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("the live page is at ")).expect("it says where it serves");
+        let (_, url) = line.split_once("the live page is at ").unwrap();
+        let url = url.trim_end_matches('/').to_owned();
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in lines {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            }
+        });
+        (Self::follow(child, log), url)
+    }
+
+    fn follow(mut child: Child, log: Receiver<String>) -> Self {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, flips) = channel();
         std::thread::spawn(move || {
@@ -30,7 +55,7 @@ impl Subscriber {
                 let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { child, flips }
+        Self { child, flips, log }
     }
 
     /// The next flip.
@@ -44,6 +69,21 @@ impl Subscriber {
         let seen = ["publisher", "from", "to", "cause"].map(|key| flip[key].as_str().unwrap());
         assert_eq!(seen, [publisher, from, to, cause], "{flip:#}");
         flip
+    }
+
+    /// The next line of its log with this in it.
+    pub fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("a line of the log");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Its PID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.
@@ -72,12 +112,41 @@ impl Drop for Subscriber {
     }
 }
 
-/// The command that starts a subscriber with `--json`.
+/// The command that starts a subscriber with `--json`, serving nothing.
 pub fn command(dir: &Path, from: &str) -> Command {
+    let mut command = plain(dir);
+    command.args(["--from", from, "--http", "off"]);
+    command
+}
+
+/// The command that starts a subscriber with `--json`, serving on a free port.
+pub fn serving(dir: &Path, args: &[&str]) -> Command {
+    let mut command = plain(dir);
+    command.args(["--http", "127.0.0.1:0"]).args(args);
+    command
+}
+
+/// The command that starts a subscriber with `--json`, and nothing else.
+pub fn plain(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lastbeat-subscriber"));
-    command.args(["--from", from, "--json", "--http", "off", "--store"]).arg(dir.join("store.db"));
+    command.args(["--json", "--store"]).arg(dir.join("store.db"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
+}
+
+/// The address at which a subscriber listens for publishers, and the one at which they reach it.
+pub fn bound() -> (String, String) {
+    let port = free_port();
+    (format!("zmq+tcp://127.0.0.1:{port}?bind"), format!("zmq+tcp://127.0.0.1:{port}"))
+}
+
+/// A process that waits, and who it is.
+pub fn child() -> (Child, ProcessIdentity) {
+    let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let table = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let start = table.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
+    (child, process)
 }
 
 /// A port that nobody uses.

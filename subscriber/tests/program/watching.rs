@@ -1,31 +1,15 @@
-//! The subscriber as a process: what it hears, how it judges, what it keeps, how it ends.
+//! What it hears, how it judges, what it keeps, how it ends.
 
-mod support;
+use std::process::{Command, Stdio};
 
-use std::process::{Child, Command, Stdio};
-
+use crate::support::{Publisher, Subscriber, bound, child, command, count};
 use lastbeat_host::Own;
-use lastbeat_wire::{Body, Header, ProcessIdentity};
-use support::{Publisher, Subscriber, command, count, free_port};
-
-fn bound() -> (String, String) {
-    let port = free_port();
-    (format!("zmq+tcp://127.0.0.1:{port}?bind"), format!("zmq+tcp://127.0.0.1:{port}"))
-}
+use lastbeat_wire::{Body, Header};
 
 /// What a process of ours says of itself; of this one, unless told otherwise.
 fn header() -> Header<'static> {
     let own = Own::read().unwrap();
     Header { process: Some(own.process), host: Some(own.host_name.into()), ..Header::default() }
-}
-
-/// A process that waits, and who it is.
-fn child() -> (Child, ProcessIdentity) {
-    let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let table = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let start = table.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
-    let process = ProcessIdentity { pid: child.id(), start, ..Own::read().unwrap().process };
-    (child, process)
 }
 
 #[test]

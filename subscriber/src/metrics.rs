@@ -1,0 +1,171 @@
+//! [`Metrics`]: what Prometheus is told, in its text format 0.0.4.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lastbeat_watchdog::{Flip, State};
+use lastbeat_wire::UtcNanos;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::board::Board;
+use crate::board::json::per_second;
+
+/// The upper ends of the histogram's buckets, in seconds.
+const LATENCIES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// All metrics. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<All>);
+
+#[derive(Debug)]
+struct All {
+    registry: Registry,
+    flips: IntCounterVec,
+    latency: Histogram,
+    /// What is taken from the board when somebody asks; one at a time.
+    figures: Mutex<Figures>,
+}
+
+#[derive(Debug)]
+struct Figures {
+    messages: IntCounter,
+    refused: IntCounter,
+    duplicates: IntCounter,
+    unknown: IntCounter,
+    not_kept: IntCounter,
+    rate: Gauge,
+    publishers: IntGaugeVec,
+    links: IntGaugeVec,
+    behind: IntGaugeVec,
+    trouble: IntGaugeVec,
+    set_aside: IntGaugeVec,
+    streams: Gauge,
+}
+
+impl Metrics {
+    /// Counts from now on; the program was started at `started`.
+    ///
+    /// # Panics
+    /// Never: the names are fixed, each there once.
+    pub fn new(started: UtcNanos) -> Self {
+        let registry = Registry::new();
+        let maker = Maker(&registry);
+        let flips = maker.counters("flips_total", "Changes of state, by the state they led to.", "to");
+        for state in State::ALL {
+            let _at_nothing = flips.with_label_values(&[state.word()]);
+        }
+        let latency = HistogramOpts::new(
+            "lastbeat_verdict_latency_seconds",
+            "From the instant at which a publisher was due for a verdict, or its end was seen, to the verdict.",
+        );
+        let latency = Histogram::with_opts(latency.buckets(LATENCIES.to_vec()));
+        let latency = maker.registered(latency.expect("invariant: the buckets are in order"));
+        let start = maker.gauge("start_time_seconds", "When this program was started, in seconds since 1970.");
+        start.set(crate::told::epoch_seconds(started));
+        let build = maker.gauges("build_info", "Always 1; the version is its label.", "version");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let figures = Figures {
+            messages: maker.counter("messages_total", "Messages that came."),
+            refused: maker.counter("messages_refused_total", "Messages that could not be read."),
+            duplicates: maker.counter("messages_duplicates_total", "Messages that had come before."),
+            unknown: maker.counter(
+                "messages_of_too_many_publishers_total",
+                "Messages of publishers beyond the most that may be.",
+            ),
+            not_kept: maker.counter("messages_not_kept_total", "Messages that the log had no room for."),
+            rate: maker.gauge("messages_per_second", "Messages per second, over the last seconds."),
+            publishers: maker.gauges("publishers", "Publishers, by their state.", "state"),
+            links: maker.gauges("link_up", "1 while the link works, 0 while it is down.", "link"),
+            behind: maker.gauges("follower_lag_bytes", "Bytes of the log that it has not taken yet.", "follower"),
+            trouble: maker.gauges("follower_trouble", "1 while its target takes nothing.", "follower"),
+            set_aside: maker.gauges("follower_set_aside", "Points that its target refused.", "follower"),
+            streams: maker.gauge("http_event_streams", "Readers of the event stream."),
+        };
+        Self(Arc::new(All { registry, flips, latency, figures: Mutex::new(figures) }))
+    }
+
+    /// Counts a flip.
+    pub fn flipped(&self, flip: &Flip) {
+        self.0.flips.with_label_values(&[flip.to.word()]).inc();
+        if matches!(flip.to, State::Silent | State::Suspended | State::Dead | State::Unknown) {
+            self.0.latency.observe(flip.noticed_at.since(flip.at).as_secs_f64());
+        }
+    }
+
+    /// All of it as text, with what the board shows and how many read the event stream.
+    pub fn text(&self, board: &Board, streams: usize) -> anyhow::Result<String> {
+        let figures = self.0.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.take(board);
+        figures.streams.set(f64::from(u32::try_from(streams).unwrap_or(u32::MAX)));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+}
+
+impl Figures {
+    fn take(&self, board: &Board) {
+        let figures = board.figures();
+        let totals = figures.totals;
+        for (counter, total) in [
+            (&self.messages, totals.messages),
+            (&self.refused, totals.refused),
+            (&self.duplicates, totals.duplicates),
+            (&self.unknown, totals.unknown),
+            (&self.not_kept, totals.not_kept),
+        ] {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        self.rate.set(per_second(figures.rate));
+        for state in State::ALL {
+            let count = figures.states.get(&state).copied().unwrap_or_default();
+            self.publishers.with_label_values(&[state.word()]).set(whole(count));
+        }
+        for link in &figures.links {
+            self.links.with_label_values(&[&link.name]).set(i64::from(link.down.is_none()));
+        }
+        drop(figures);
+        for follower in board.followers() {
+            let name = &[follower.name];
+            self.behind.with_label_values(name).set(whole(follower.behind_bytes));
+            self.trouble.with_label_values(name).set(i64::from(follower.trouble.is_some()));
+            self.set_aside.with_label_values(name).set(whole(follower.set_aside));
+        }
+    }
+}
+
+fn whole(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Makes metrics of one registry, their names beginning with `lastbeat_`.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> C {
+        self.0.register(Box::new(metric.clone())).expect("invariant: each name is there once");
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.registered(IntCounter::with_opts(options(name, help)).expect("invariant: a name of letters"))
+    }
+
+    fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
+        self.registered(IntCounterVec::new(options(name, help), &[label]).expect("invariant: names of letters"))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.registered(Gauge::with_opts(options(name, help)).expect("invariant: a name of letters"))
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(options(name, help), &[label]).expect("invariant: names of letters"))
+    }
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(format!("lastbeat_{name}"), help)
+}

@@ -1,0 +1,9 @@
+//! The subscriber as a process: what it hears, how it judges, what it keeps, what it serves, how it ends.
+
+mod access;
+mod described;
+mod measure;
+mod past;
+mod serving;
+mod support;
+mod watching;
