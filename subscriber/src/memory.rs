@@ -179,6 +179,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             retained: message.retained,
             readable: decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
+            log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },
     );
 }

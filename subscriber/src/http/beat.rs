@@ -31,7 +31,7 @@ async fn take(api: &Api, id: &str, body: Body<'_>) -> Result<&'static str, Probl
     let publisher = parse(id)?;
     let topic = body.kind().topic(&publisher);
     let header = Header { sent_at: Some(Clock.now().utc), ..Header::default() };
-    let payload = encode(&Message { header, body }, Encoding::Json);
+    let payload = encode(&Message { header, body, log: None }, Encoding::Json);
     let (batch, kept) = Batch::with_receipt(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false });
     let incoming = Incoming { link: api.link, arrival: Arrival::Batch(batch) };
     let taken = async {

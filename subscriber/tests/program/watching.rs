@@ -165,6 +165,37 @@ fn all_that_was_sent_is_stored_in_order_and_a_message_sent_twice_once() {
 }
 
 #[test]
+fn a_job_says_how_it_went_and_what_it_said_outlives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = bound();
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let mut job = Publisher::connect(&to, "backup", Header::default());
+    job.raw("start/backup", b"");
+    subscriber.expect("backup", "unseen", "alive", "heard");
+    job.raw("fail/backup", b"disk full\n");
+    let flip = subscriber.expect("backup", "alive", "failed", "reported");
+    assert_eq!(
+        (&flip["alive"], &flip["evidence"][0]["fact"]["failed"]["reason"]),
+        (&false.into(), &"disk full".into())
+    );
+    job.close();
+    assert_eq!(subscriber.stop().code(), Some(0));
+
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let mut job = Publisher::connect(&to, "backup", Header::default());
+    job.raw("start/backup", b"");
+    job.raw("beat/backup", b"");
+    subscriber.expect("backup", "failed", "alive", "heard");
+    assert_eq!(subscriber.stop().code(), Some(0));
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM reports WHERE kind = 'start' AND body = ''"), 2);
+    assert_eq!(
+        count(dir.path(), "SELECT count(*) FROM reports WHERE kind = 'fail' AND body = 'disk full' || char(10)"),
+        1
+    );
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM reports"), 3);
+}
+
+#[test]
 fn it_says_what_is_wrong_and_its_exit_code_tells_whose_fault_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let output = |command: &mut Command| {
