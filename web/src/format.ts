@@ -61,7 +61,9 @@ export function ticks(values: readonly number[]): string[] {
   const most = Math.max(...values.map(Math.abs), 0), step = Math.abs((values[1] ?? 0) - (values[0] ?? 0)) || most || 1;
   const [size, unit] = (most >= 1e5 && [...SIZES, [1e3, 'k'] as const].find(([one]) => most >= one)) || [1, ''];
   if (most >= 1e18 || step < 1e-6) return values.map((v) => minus(v.toExponential(2)));
-  const digits = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
+  const one = step / size, coarse = Math.max(0, -Math.floor(Math.log10(one) + 1e-9));
+  // A step of 25 has a digit more than one of 20.
+  const digits = Math.abs(one * 10 ** coarse - Math.round(one * 10 ** coarse)) > 1e-6 ? coarse + 1 : coarse;
   return values.map((v) => minus(`${(v / size).toFixed(Math.min(digits, 9))}${unit && ` ${unit}`}`));
 }
 
@@ -96,9 +98,10 @@ export function moment(at: Date, now: Date): string {
 export function exact(at: Date): string {
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${clock(at)} (${zone(at)}), ${at.toISOString()}`;
 }
-/** A sentence of the server's with its UTC times told in the reader's zone, as all others on the page are. */
-export function local(sentence: string, now: Date): string {
-  return sentence.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (stamp) => moment(new Date(stamp), now));
+/** A sentence of the server's with its UTC times told in the reader's zone, as all others on the page are. Times without a day are of the day of `at`. */
+export function local(sentence: string, now: Date, at = now): string {
+  return sentence.replace(/(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z| UTC)/g,
+    (_, date: string | undefined, time: string) => moment(new Date(`${date ?? at.toISOString().slice(0, 10)}T${time}Z`), now));
 }
 /** `UTC+2`. */
 export function zone(at: Date): string {

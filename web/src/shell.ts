@@ -79,8 +79,8 @@ export class Shell {
     const figures = this.fleet.figures, down = figures?.links.filter((link) => !link.up) ?? [];
     if (!figures || !down.length) return [];
     const blind = figures.states.blind ?? 0;
-    const told = down.map((link) => link.name + (link.reason ? ` (${link.reason})` : '')).join(', ');
-    const who = blind === 0 ? 'No publisher is blind for it.' : `${blind === 1 ? '1 publisher is' : `${blind} publishers are`} blind: nobody can say how they are.`;
+    const told = down.map((link) => link.name + (link.reason ? ` (${link.reason.replace(`${link.name}: `, '')})` : '')).join(', ');
+    const who = blind === 0 ? 'No publisher is blind for it.' : `${blind === 1 ? '1 publisher is' : `${blind} publishers are`} blind: nobody can say how ${blind === 1 ? 'it is' : 'they are'}.`;
     return [{ key: 'links', kind: 'bad', head: `The watchdog’s own ${down.length === 1 ? 'link is' : 'links are'} down:`, rest: `${told}. ${who}` }];
   }
 

@@ -35,6 +35,9 @@ test('neighbours on an axis are told apart', () => {
   expect(ticks([-20, 0, 20])).toEqual(['−20', '0', '20']);
   expect(ticks([24_852_000_000, 24_854_000_000])).toEqual(['24.852 G', '24.854 G']);
   expect(ticks([0, 50_000, 100_000])).toEqual(['0 k', '50 k', '100 k']);
+  expect(ticks([0.25, 0.5, 0.75])).toEqual(['0.25', '0.50', '0.75']);
+  expect(ticks([0, 2.5, 5])).toEqual(['0.0', '2.5', '5.0']);
+  expect(ticks([0, 2_500_000, 5_000_000])).toEqual(['0.0 M', '2.5 M', '5.0 M']);
   expect(ticks([7])).toEqual(['7']);
   expect(ticks([])).toEqual([]);
 });
@@ -42,4 +45,8 @@ test('neighbours on an axis are told apart', () => {
 test('times within a sentence are told in the reader’s zone', () => {
   const at = new Date(2026, 10, 21, 3, 12, 5), now = new Date(2026, 10, 21, 9, 0, 0);
   expect(local(`no such process (seen ${at.toISOString()}, by pidfd)`, now)).toBe('no such process (seen 03:12:05, by pidfd)');
+  const utc = (when: Date): string => when.toISOString().slice(11, 19), yesterday = new Date(2026, 10, 20, 12, 0, 0);
+  expect(local(`it ended at ${utc(at)} UTC, after 12 s`, now, at)).toBe('it ended at 03:12:05, after 12 s');
+  expect(local(`heard at ${utc(yesterday)} UTC`, now, yesterday)).toBe('heard at 20 Nov 12:00:00');
+  expect(local(`until ${yesterday.toISOString().slice(0, 10)} ${utc(yesterday)} UTC`, now, at)).toBe('until 20 Nov 12:00:00');
 });

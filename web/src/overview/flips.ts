@@ -46,7 +46,7 @@ export class FlipList {
     const now = new Date();
     this.list.replaceChildren(...this.shown.map((flip) => {
       const at = new Date(flip.at);
-      return h('li', { title: local(flip.text, now) }, h('time', { datetime: flip.at, title: exact(at) }, moment(at, now)),
+      return h('li', { title: local(flip.text, now, at) }, h('time', { datetime: flip.at, title: exact(at) }, moment(at, now)),
         h('a', { href: link(flip.publisher) }, flip.publisher), badge(flip.to), h('span', { class: 'reason' }, flip.reason));
     }));
   }

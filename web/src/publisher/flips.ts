@@ -24,6 +24,11 @@ export class Flips {
     await this.page(null);
   }
 
+  /** Whether the store told this one. */
+  has(flip: Flip): boolean {
+    return [...this.known.values()].some((one) => one.noticed_at === flip.noticed_at && one.to === flip.to);
+  }
+
   private async older(): Promise<void> {
     await this.page(this.next);
   }
@@ -58,7 +63,7 @@ function item(flip: Flip, now: Date): HTMLElement {
   const at = new Date(flip.at), late = (Date.parse(flip.noticed_at) - at.getTime()) / 1000;
   return h('li', { 'data-state': flip.to },
     h('p', { class: 'when' }, h('time', { datetime: flip.at, title: exact(at) }, moment(at, now)), ' ', badge(flip.from), h('span', { 'aria-label': 'to' }, '→'), badge(flip.to)),
-    h('p', {}, local(flip.text, now)),
+    h('p', {}, local(flip.text, now, at)),
     flip.evidence.length ? h('ul', { class: 'evidence' }, ...flip.evidence.map((one) => h('li', { title: one.text }, local(one.text, now)))) : null,
     late > 1 ? h('p', { class: 'hint' }, `Noticed ${span(late)} after it happened.`) : null);
 }

@@ -1,6 +1,6 @@
 // One publisher's page: how it is and why, its past, its readings.
 import { Refused, publisher } from '../api';
-import type { Detail } from '../api';
+import type { Detail, Flip } from '../api';
 import { entered } from '../fleet';
 import type { Entry, Fleet } from '../fleet';
 import type { View } from '../main';
@@ -19,6 +19,8 @@ import { Strip } from './strip';
 const TICK_MS = 250;
 /** The figures that the stream does not carry are asked for this often, while messages come. */
 const POLL_MS = 5_000;
+/** Pauses between questions for a flip that is not in the store yet. */
+const STORED_MS = [200, 500, 1_000, 2_000, 5_000, 10_000];
 
 export class Publisher implements View {
   readonly what: string;
@@ -50,7 +52,7 @@ export class Publisher implements View {
     this.root.append(h('p', { class: 'loading', role: 'status' }, 'Loading…'));
     this.ends.push(
       fleet.changed.listen((change) => change.members && !this.built ? void this.load() : this.draw()),
-      stream.flipped.listen((flip) => flip.publisher === id && void this.refresh()),
+      stream.flipped.listen((flip) => flip.publisher === id && void this.flipped(flip)),
       stream.changed.listen((connection) => connection.kind === 'live' && this.built && void this.refresh()),
     );
     this.timers.push(
@@ -100,6 +102,17 @@ export class Publisher implements View {
   private async refresh(): Promise<void> {
     const { strip, flips, log } = this.parts;
     await Promise.all([this.load(), strip.load(), flips.load(), log.load()]);
+  }
+
+  /** The store has a flip a moment later than the stream: it is asked until it does. */
+  private async flipped(flip: Flip): Promise<void> {
+    await this.refresh();
+    for (const wait of STORED_MS) {
+      if (this.parts.flips.has(flip)) return;
+      await new Promise((again) => setTimeout(again, wait));
+      if (this.stop.signal.aborted) return;
+      await this.refresh();
+    }
   }
 
   private poll(): void {

@@ -84,7 +84,8 @@ export class Strip {
     this.bar.replaceChildren(...merged(known.spans, from, whole / PARTS).map((part) => {
       const width = ((part.to - part.from) / whole) * 100;
       const drawn = h('i', { 'data-state': part.state, 'data-watched': String(part.watched) }, width > marked && part.state !== 'alive' && mark(part.state));
-      drawn.style.left = `${left(part.from)}%`;
+      // A part that has just begun is at least a line at the right edge.
+      drawn.style.left = `min(${left(part.from)}%, 100% - 2px)`;
       drawn.style.width = `${width}%`;
       return drawn;
     }), h('b', { class: 'cursor' }));
