@@ -6,9 +6,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, payload)) = bytes.split_first() else { return };
-    let kind = Kind::ALL[usize::from(first % 4)];
+    let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
     let Ok(message) = decode(kind, payload) else { return };
     assert_eq!(message.body.kind(), kind);
+    assert!(message.log.is_none() || kind.has_log());
     if let Body::Reading(reading) = &message.body {
         assert!(reading.fields.len() <= MAX_FIELDS);
         for (name, value) in reading.fields.iter() {

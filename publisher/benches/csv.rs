@@ -42,7 +42,7 @@ fn main() {
             let mut sequence = 0;
             measure(name, &format!("and {encoding:?}"), &settings, |reading| {
                 sequence += 1;
-                encode(&Message { header: header(sequence), body: Body::Reading(reading) }, encoding).len()
+                encode(&Message { header: header(sequence), body: Body::Reading(reading), log: None }, encoding).len()
             });
         }
     }

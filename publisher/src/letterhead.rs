@@ -45,7 +45,7 @@ impl Letterhead {
             uptime: u64::try_from(uptime).ok(),
             host: Some(Cow::Borrowed(&self.own.host_name)),
         };
-        Draft { payload: encode(&Message { header, body }, self.encoding), sent_at }
+        Draft { payload: encode(&Message { header, body, log: None }, self.encoding), sent_at }
     }
 
     /// The draft is on its way, or kept to be: its number and its time are used.
@@ -61,7 +61,7 @@ impl Letterhead {
             host: Some(Cow::Borrowed(&self.own.host_name)),
             ..Header::default()
         };
-        encode(&Message { header, body: Body::Rip }, self.encoding)
+        encode(&Message { header, body: Body::Rip, log: None }, self.encoding)
     }
 
     /// No two messages bear the same time: databases tell points apart by it.

@@ -77,7 +77,7 @@ impl Paint {
     fn state(self, state: State, text: &str) -> String {
         match state {
             State::Alive => self.good(text),
-            State::Dead => self.bad(text),
+            State::Dead | State::Failed => self.bad(text),
             State::Unseen | State::Blind | State::Paused => self.dim(text),
             State::Silent | State::Suspended | State::Unknown | State::Finished => self.with("33", text),
         }

@@ -134,6 +134,7 @@ impl Intake {
                 retained: delivery.retained,
                 readable: decoded.is_ok(),
                 header,
+                log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
         match reception {

@@ -179,6 +179,29 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             retained: message.retained,
             readable: decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
+            log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lastbeat_watchdog::WatchRules;
+    use lastbeat_wire::Monotonic;
+
+    #[test]
+    fn a_snapshot_that_is_written_late_does_not_take_the_place_of_a_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        let at = |seconds: i64| Now { monotonic: Monotonic(0), utc: UtcNanos(seconds) };
+        let snapshot = |now| Watchdog::new(WatchRules::default(), now).snapshot(now);
+        let (older, newer) = (memory.turn(), memory.turn());
+        memory.save(newer, Position(7), snapshot(at(2))).unwrap();
+        memory.save(older, Position(7), snapshot(at(1))).unwrap();
+        let kept = memory.load().unwrap().unwrap();
+        assert_eq!((kept.position, kept.snapshot.at), (7, UtcNanos(2)));
+        memory.save(memory.turn(), Position(8), snapshot(at(3))).unwrap();
+        assert_eq!(memory.load().unwrap().unwrap().snapshot.at, UtcNanos(3));
+    }
 }

@@ -186,7 +186,7 @@ impl View {
         }
         Style::new().fg(match state {
             State::Alive => Color::Green,
-            State::Dead => Color::Red,
+            State::Dead | State::Failed => Color::Red,
             State::Silent | State::Suspended | State::Unknown => Color::Yellow,
             State::Blind => Color::Magenta,
             State::Unseen | State::Finished | State::Paused => Color::Gray,
@@ -201,6 +201,7 @@ fn mark(state: State) -> char {
         State::Silent => '◐',
         State::Suspended => '‖',
         State::Dead => '✖',
+        State::Failed => '▲',
         State::Unknown => '?',
         State::Unseen => '○',
         State::Finished => '■',

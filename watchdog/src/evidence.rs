@@ -75,6 +75,11 @@ pub enum Fact {
     Will,
     /// It said goodbye.
     Goodbye,
+    /// It reported that its work failed.
+    Failed {
+        /// The beginning of its report, in one line; may be empty.
+        reason: String,
+    },
     /// Looking failed.
     ProbeFailed {
         /// Why.
@@ -127,6 +132,8 @@ impl fmt::Display for Fact {
             Self::NoIdentity => f.write_str("no message told its process"),
             Self::Will => f.write_str("its will was published"),
             Self::Goodbye => f.write_str("it said goodbye"),
+            Self::Failed { reason } if reason.is_empty() => f.write_str("it reported a failure"),
+            Self::Failed { reason } => write!(f, "it reported a failure: {reason}"),
             Self::ProbeFailed { reason } => write!(f, "looking at its process failed: {reason}"),
             Self::LinkDown { reason } => write!(f, "link down: {reason}"),
             Self::NeverHeard => f.write_str("no message since it is expected"),
@@ -156,6 +163,8 @@ mod tests {
             (Fact::OtherNamespace { pid_namespace: 7 }, Source::Identity, "process is in PID namespace 7"),
             (Fact::NoIdentity, Source::Identity, "no message told its process"),
             (Fact::Goodbye, Source::Message, "it said goodbye"),
+            (Fact::Failed { reason: "disk full".into() }, Source::Message, "it reported a failure: disk full"),
+            (Fact::Failed { reason: String::new() }, Source::Message, "it reported a failure"),
             (Fact::LinkDown { reason: "lab: reset".into() }, Source::Watchdog, "link down: lab: reset"),
             (Fact::NeverHeard, Source::Watchdog, "no message since it is expected"),
             (Fact::Maintenance { until }, Source::Watchdog, "maintenance until 1970-01-01T00:00:00Z"),

@@ -70,7 +70,7 @@ impl Watchdog {
             return;
         }
         current.ended = Some(ended);
-        let judged = matches!(publisher.state, State::Finished | State::Dead);
+        let judged = matches!(publisher.state, State::Finished | State::Failed | State::Dead);
         if judged || publisher.is_paused() || !sighted || self.hand_back(now, index) {
             return;
         }
@@ -123,7 +123,7 @@ impl Watchdog {
         match publisher.state {
             State::Alive | State::Blind | State::Unseen => self.examine(now, index, Some(deadline)),
             State::Silent | State::Suspended | State::Unknown | State::Paused => self.examine(now, index, None),
-            State::Dead | State::Finished => self.stop_watching(index),
+            State::Dead | State::Failed | State::Finished => self.stop_watching(index),
         }
     }
 

@@ -12,6 +12,7 @@ mod judging;
 mod links;
 mod output;
 mod publisher;
+mod said;
 mod sequences;
 mod sight;
 mod snapshot;

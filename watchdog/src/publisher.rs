@@ -92,6 +92,8 @@ pub(crate) struct Publisher {
     pub previous: Option<Process>,
     /// The will a broker published since it was last heard.
     pub will: Option<Evidence>,
+    /// The failure it reported, unless it was heard to work since.
+    pub failure: Option<Evidence>,
     /// When two processes last spoke under the id.
     pub conflict: Option<Monotonic>,
     pub expected: bool,
@@ -128,6 +130,7 @@ impl Publisher {
             current: None,
             previous: None,
             will: None,
+            failure: None,
             conflict: None,
             expected: false,
             counts: Counts::default(),

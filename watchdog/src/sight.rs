@@ -31,7 +31,7 @@ impl Watchdog {
                 continue;
             }
             let deadline = match publisher.state {
-                State::Dead | State::Finished => continue,
+                State::Dead | State::Failed | State::Finished => continue,
                 _ if publisher.has_ended() => settled,
                 State::Blind => {
                     publisher.cause = Cause::LinkBack;
@@ -129,12 +129,17 @@ impl Watchdog {
         paused
     }
 
-    /// Maintenance is over: it is alive if it was heard within its threshold, and else judged at once, if it could have
+    /// Maintenance is over: it has failed if that is what it said last; it is alive if it was heard within its threshold, and else judged at once, if it could have
     /// been heard that long.
     pub(crate) fn resume(&mut self, now: Now, index: usize) {
         let publisher = &self.publishers[index];
         let threshold = publisher.threshold;
         let anew = now.monotonic.plus(threshold);
+        if let Some(failure) = publisher.failure.clone() {
+            self.flip(now, index, State::Failed, Cause::Reported, now.monotonic, vec![failure]);
+            self.stop_watching(index);
+            return;
+        }
         let Some(seen_since) = self.links.sees(publisher) else {
             self.blind(now, index, "down when maintenance ended");
             return;
@@ -192,6 +197,7 @@ impl Watchdog {
             publisher.current = kept.current;
             publisher.previous = kept.previous;
             publisher.will = kept.will;
+            publisher.failure = kept.failure;
             publisher.conflict = kept.conflict;
             publisher.counts = kept.counts;
             if !same_boot {
@@ -211,6 +217,11 @@ impl Watchdog {
         publisher.since = flip.at;
         publisher.flipped_at = now.monotonic.minus(now.utc.since(flip.at));
         publisher.evidence.clone_from(&flip.evidence);
+        match flip.to {
+            State::Failed => publisher.failure = flip.evidence.first().cloned(),
+            State::Paused => {}
+            _ => publisher.failure = None,
+        }
         let current = publisher.current.as_mut().filter(|current| current.identity == flip.process);
         match (flip.to, flip.evidence.first(), current) {
             (State::Alive, _, Some(current)) => current.ended = None,

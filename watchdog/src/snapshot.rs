@@ -36,6 +36,8 @@ pub(crate) struct Kept {
     pub current: Option<Process>,
     pub previous: Option<Process>,
     pub will: Option<Evidence>,
+    #[serde(default)]
+    pub failure: Option<Evidence>,
     pub conflict: Option<Monotonic>,
     pub counts: Counts,
 }
@@ -68,6 +70,7 @@ impl Kept {
             current: publisher.current.clone(),
             previous: publisher.previous.clone(),
             will: publisher.will.clone(),
+            failure: publisher.failure.clone(),
             conflict: publisher.conflict,
             counts: publisher.counts,
         }

@@ -18,6 +18,8 @@ pub enum State {
     Suspended,
     /// Its process is gone, a zombie, or its PID belongs to another; or a broker lost it and nobody heard it since.
     Dead,
+    /// It said itself that its work failed.
+    Failed,
     /// Past its threshold, and nothing here can tell more.
     Unknown,
     /// It said goodbye.
@@ -30,24 +32,25 @@ pub enum State {
 
 impl State {
     /// Every state there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unseen,
         Self::Alive,
         Self::Silent,
         Self::Suspended,
         Self::Dead,
+        Self::Failed,
         Self::Unknown,
         Self::Finished,
         Self::Paused,
         Self::Blind,
     ];
 
-    /// The yes-or-no answer, where there is one. Dead, suspended and finished are not alive; of what is unseen, unknown,
-    /// paused or blind nothing is claimed. A silent publisher's process runs.
+    /// The yes-or-no answer, where there is one. Dead, suspended, failed and finished are not alive; of what is unseen,
+    /// unknown, paused or blind nothing is claimed. A silent publisher's process runs.
     pub fn alive(self) -> Option<bool> {
         match self {
             Self::Alive | Self::Silent => Some(true),
-            Self::Dead | Self::Suspended | Self::Finished => Some(false),
+            Self::Dead | Self::Suspended | Self::Failed | Self::Finished => Some(false),
             Self::Unseen | Self::Unknown | Self::Paused | Self::Blind => None,
         }
     }
@@ -60,6 +63,7 @@ impl State {
             Self::Silent => "silent",
             Self::Suspended => "suspended",
             Self::Dead => "dead",
+            Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Finished => "finished",
             Self::Paused => "paused",
@@ -108,6 +112,8 @@ pub enum Cause {
     ProbeFailed,
     /// It said goodbye.
     Goodbye,
+    /// It said that its work failed.
+    Reported,
     /// Paused for maintenance.
     Maintenance,
     /// Every link it was heard on is down.
@@ -120,7 +126,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Heard,
         Self::NotHeardYet,
         Self::NeverHeard,
@@ -136,6 +142,7 @@ impl Cause {
         Self::NoIdentity,
         Self::ProbeFailed,
         Self::Goodbye,
+        Self::Reported,
         Self::Maintenance,
         Self::LinkDown,
         Self::LinkBack,
@@ -160,6 +167,7 @@ impl Cause {
             Self::NoIdentity => "no_identity",
             Self::ProbeFailed => "probe_failed",
             Self::Goodbye => "goodbye",
+            Self::Reported => "reported",
             Self::Maintenance => "maintenance",
             Self::LinkDown => "link_down",
             Self::LinkBack => "link_back",
@@ -186,6 +194,7 @@ impl fmt::Display for Cause {
             Self::NoIdentity => "it never told its process",
             Self::ProbeFailed => "its process could not be looked at",
             Self::Goodbye => "it said goodbye",
+            Self::Reported => "it reported a failure",
             Self::Maintenance => "maintenance",
             Self::LinkDown => "the watchdog's link is down",
             Self::LinkBack => "the watchdog's link is back, not heard since",
@@ -221,7 +230,7 @@ mod tests {
     fn alive_is_claimed_only_where_it_is_known() {
         let alive = |answer| State::ALL.into_iter().filter(|state| state.alive() == answer).collect::<Vec<_>>();
         assert_eq!(alive(Some(true)), [State::Alive, State::Silent]);
-        assert_eq!(alive(Some(false)), [State::Suspended, State::Dead, State::Finished]);
+        assert_eq!(alive(Some(false)), [State::Suspended, State::Dead, State::Failed, State::Finished]);
         assert_eq!(alive(None), [State::Unseen, State::Unknown, State::Paused, State::Blind]);
     }
 }

@@ -23,6 +23,7 @@ impl Cause {
             Self::OtherHost | Self::OtherNamespace => "run a subscriber there, or look there",
             Self::NoIdentity => "its silence is all there is",
             Self::ProbeFailed => "is /proc there?",
+            Self::Reported => "look at its report, at its own log",
             Self::LinkDown => "mend the broker, the network",
             Self::LinkBack | Self::WatchdogAway => "wait at most one threshold",
         })
@@ -91,6 +92,15 @@ impl Flip {
                 format!("went quiet: {silent}; looking at {process} failed{why}")
             }
             Cause::Goodbye => format!("finished: it said goodbye at {at}"),
+            Cause::Reported => {
+                let why = self.detail(|fact| match fact {
+                    Fact::Failed { reason } if !reason.is_empty() => {
+                        Some(format!(": {}", reason.trim_end_matches('.')))
+                    }
+                    _ => None,
+                });
+                format!("failed: it reported so at {at}{why}")
+            }
             Cause::Maintenance => {
                 let until = self.detail(|fact| match fact {
                     Fact::Maintenance { until: Some(until) } => Some(format!(" until {}", self.time(*until))),
@@ -122,6 +132,7 @@ impl Flip {
             State::Unseen => format!("is alive: first heard at {at}"),
             State::Paused => "is alive: maintenance is over, and it was heard within its threshold".to_owned(),
             State::Blind => format!("is alive: the watchdog hears it again since {at}{after}"),
+            State::Failed => format!("works again after its failure: heard at {at}{after}"),
             from => format!("is alive again (it was {from}): heard at {at}{after}"),
         }
     }

@@ -7,10 +7,9 @@ use lastbeat_wire::{Header, Kind, Monotonic, Now, PublisherId};
 
 use crate::config::WatchRules;
 use crate::deadlines::Deadlines;
-use crate::evidence::{Evidence, Fact, Source};
 use crate::links::{LinkNumber, Links};
 use crate::output::{Attend, Output};
-use crate::publisher::{Ended, Publisher};
+use crate::publisher::Publisher;
 use crate::sequences::Place;
 use crate::speaker::Speaker;
 use crate::state::{Cause, State};
@@ -49,6 +48,8 @@ pub struct Heard<'a> {
     pub readable: bool,
     /// What it says of its sender; empty where it could not be read.
     pub header: &'a Header<'a>,
+    /// Its report, for people; of a failure the beginning becomes evidence.
+    pub log: Option<&'a str>,
 }
 
 /// What became of a message.
@@ -178,23 +179,37 @@ impl Watchdog {
             self.goodbye(now, index, speaker, heard, heard_at);
             return Reception::Live;
         }
+        // A failure that was reported before what came last says nothing of how its work goes now.
+        let outdated = matches!(place, Place::Late { .. }) || publisher.last_heard.is_some_and(|last| heard_at < last);
+        let fails = heard.kind == Kind::Fail && !outdated;
         if late {
-            if !posthumous {
+            if fails {
+                self.failed(now, index, heard, heard_at);
+            } else if !posthumous {
                 publisher.hear(now, heard_at);
             }
             return Reception::Late;
         }
         self.revive(now, index, &mut speaker, heard);
         self.detect_conflict(now, index, speaker, heard_at);
-        self.alive(now, index, heard, heard_at);
+        if fails {
+            self.failed(now, index, heard, heard_at);
+        } else {
+            self.alive(now, index, heard, heard_at);
+        }
         Reception::Live
     }
 
-    /// A live message shows that a publisher lives: nothing before it counts any more.
+    /// A live message shows that a publisher lives: nothing before it counts any more, but for a failure. That is over when
+    /// it beats or reads again.
     fn alive(&mut self, now: Now, index: usize, heard: &Heard<'_>, heard_at: Monotonic) {
         let publisher = &mut self.publishers[index];
         publisher.will = None;
-        if heard.link.is_none() {
+        let works = matches!(heard.kind, Kind::Beat | Kind::Sensor);
+        if works {
+            publisher.failure = None;
+        }
+        if heard.link.is_none() || (publisher.state == State::Failed && !works) {
             publisher.hear(now, heard_at);
             return;
         }
@@ -213,29 +228,6 @@ impl Watchdog {
         if publisher.state == State::Alive {
             let deadline = publisher.silent_at().unwrap_or_else(|| heard_at.plus(publisher.threshold));
             self.watch_until(index, deadline);
-        }
-    }
-
-    fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker, heard: &Heard<'_>, said_at: Monotonic) {
-        let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Goodbye };
-        let publisher = &mut self.publishers[index];
-        publisher.process(speaker).ended = Some(Ended { at: said_at, evidence: evidence.clone() });
-        if speaker == Speaker::Previous || self.hand_back(now, index) {
-            return;
-        }
-        let publisher = &mut self.publishers[index];
-        publisher.will = None;
-        if heard.link.is_none() {
-            publisher.hear(now, said_at);
-            return;
-        }
-        let paused = publisher.is_paused();
-        if publisher.state != State::Finished && !paused {
-            self.flip(now, index, State::Finished, Cause::Goodbye, said_at, vec![evidence]);
-        }
-        self.publishers[index].hear(now, said_at);
-        if !paused {
-            self.stop_watching(index);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lastbeat_watchdog::{
     Cause, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, PublisherRules, Question, Reception,
-    Source, State, WatchRules, Watchdog,
+    Snapshot, Source, State, WatchRules, Watchdog,
 };
 use lastbeat_wire::{BootId, Header, HostId, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
@@ -83,7 +83,7 @@ impl Bench {
 }
 
 fn say(watchdog: &mut Watchdog, now: Now, kind: Kind, link: Option<LinkNumber>, header: &Header<'_>) -> Reception {
-    watchdog.heard(now, &Heard { publisher: "light", kind, link, retained: false, readable: true, header })
+    watchdog.heard(now, &Heard { publisher: "light", kind, link, retained: false, readable: true, header, log: None })
 }
 
 fn of(process: ProcessIdentity) -> Header<'static> {
@@ -201,6 +201,55 @@ fn a_will_that_looks_up_a_process_just_before_its_deadline_does_not_put_the_verd
     assert_eq!(bench.question().asked_at, at(49).monotonic);
     assert_eq!(bench.then(50, will), State::Unknown);
     assert_eq!((bench.flip().cause, bench.flip().at), (Cause::ProbeFailed, at(50).utc));
+}
+
+fn fail(log: Option<&str>) -> impl FnOnce(&mut Watchdog, Now) + '_ {
+    move |watchdog, now| {
+        let header = &of(process(7, 1));
+        let (kind, link) = (Kind::Fail, Some(FIRST));
+        watchdog.heard(now, &Heard { publisher: "light", kind, link, retained: false, readable: true, header, log });
+    }
+}
+
+#[test]
+fn the_beginning_of_a_report_is_the_evidence_of_a_failure_in_one_line() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    let reason = |bench: &Bench| match &bench.watchdog.detail(at(9), "light").unwrap().evidence[..] {
+        [Evidence { fact: Fact::Failed { reason }, source: Source::Message, .. }] => reason.clone(),
+        other => panic!("{other:?}"),
+    };
+    let long = format!("\n disk\tfull\u{1b}[2J{}", "é".repeat(1000));
+    assert_eq!(bench.then(1, fail(Some(&long))), State::Failed);
+    assert_eq!(bench.flip().evidence, bench.watchdog.detail(at(1), "light").unwrap().evidence);
+    assert_eq!(reason(&bench), format!("disk full [2J{}", "é".repeat(187)));
+    let told = bench.told.len();
+    assert_eq!(bench.then(2, fail(None)), State::Failed);
+    assert_eq!((reason(&bench), bench.told.len()), (String::new(), told), "no flip, and the newest evidence");
+}
+
+#[test]
+fn who_reports_a_failure_while_its_process_is_looked_at_has_failed() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.then(50, |_, _| ());
+    let question = bench.question();
+    assert_eq!(bench.then(50, fail(None)), State::Failed);
+    assert_eq!(bench.then(50, |watchdog, now| watchdog.answer(now, &question, seen(Fact::Gone))), State::Failed);
+    assert_eq!(bench.then(51, |_, _| ()), State::Failed);
+    assert_eq!(bench.watchdog.next_deadline(), None);
+}
+
+#[test]
+fn a_snapshot_of_before_there_were_failures_is_read() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(0, fail(None));
+    let mut snapshot = serde_json::to_value(bench.watchdog.snapshot(at(1))).unwrap();
+    assert!(snapshot["publishers"][0].as_object_mut().unwrap().remove("failure").is_some());
+    let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
+    assert_eq!(snapshot.len(), 1);
 }
 
 #[test]
@@ -329,7 +378,7 @@ fn beyond_the_most_publishers_there_may_be_none_is_taken_and_those_there_are_go_
     bench.watchdog = Watchdog::new(bench.rules.clone(), at(0));
     let mut from = |publisher: &str| {
         let (link, header) = (Some(FIRST), &Header::default());
-        let heard = Heard { publisher, kind: Kind::Beat, link, retained: false, readable: true, header };
+        let heard = Heard { publisher, kind: Kind::Beat, link, retained: false, readable: true, header, log: None };
         bench.watchdog.heard(at(0), &heard)
     };
     assert_eq!(from("a"), Reception::Live);
@@ -388,8 +437,15 @@ fn who_was_touched_is_told_once_and_who_was_not_is_not() {
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
     let hear = |bench: &mut Bench, seconds, publisher| {
         let header = Header::default();
-        let heard =
-            Heard { publisher, kind: Kind::Beat, link: Some(FIRST), retained: false, readable: true, header: &header };
+        let heard = Heard {
+            publisher,
+            kind: Kind::Beat,
+            link: Some(FIRST),
+            retained: false,
+            readable: true,
+            header: &header,
+            log: None,
+        };
         bench.then(seconds, |watchdog, now| watchdog.heard(now, &heard));
     };
     for (seconds, publisher) in [(0, "light"), (1, "other"), (2, "light")] {

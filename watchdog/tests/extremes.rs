@@ -151,7 +151,10 @@ impl Table {
         match call {
             Call::Heard { publisher, kind, link, retained, readable, header } => {
                 let (publisher, link) = (PUBLISHERS[publisher], link.map(LinkNumber));
-                watchdog.heard(now, &Heard { publisher, kind, link, retained, readable, header: &header });
+                watchdog.heard(
+                    now,
+                    &Heard { publisher, kind, link, retained, readable, header: &header, log: Some("\u{7}é") },
+                );
             }
             Call::LinkUp(link) => watchdog.link_up(now, LinkNumber(link)),
             Call::LinkDown(link) => watchdog.link_down(now, LinkNumber(link), "down"),
@@ -237,7 +240,7 @@ fn hear(watchdog: &mut Watchdog, second: u64, kind: Kind, process: ProcessIdenti
     let link = Some(LinkNumber(0));
     watchdog.heard(
         now(second),
-        &Heard { publisher: "light", kind, link, retained: false, readable: true, header: &header },
+        &Heard { publisher: "light", kind, link, retained: false, readable: true, header: &header, log: None },
     );
     watchdog.due(now(second));
 }

@@ -56,6 +56,8 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     let kind = prop_oneof![
         4 => Just(Kind::Beat),
         4 => Just(Kind::Sensor),
+        2 => Just(Kind::Start),
+        3 => Just(Kind::Fail),
         1 => Just(Kind::Bye),
         3 => Just(Kind::Rip),
     ];

@@ -111,6 +111,15 @@ fn what_nothing_here_can_tell_is_not_called_dead() {
 }
 
 #[test]
+fn a_failure_is_told_in_the_words_of_its_report() {
+    let failed = |reason: &str| vec![(Source::Message, Fact::Failed { reason: reason.to_owned() })];
+    let text = "failed: it reported so at 03:12:05 UTC: disk full. Look at its report, at its own log.";
+    tells(State::Failed, Cause::Reported, failed("disk full."), text);
+    let text = "failed: it reported so at 03:12:05 UTC. Look at its report, at its own log.";
+    tells(State::Failed, Cause::Reported, failed(""), text);
+}
+
+#[test]
 fn what_calls_for_nobody_says_so() {
     tells(State::Unseen, Cause::NotHeardYet, vec![], "is watched again; it has not been heard yet.");
     let goodbye = vec![(Source::Message, Fact::Goodbye)];
@@ -177,6 +186,7 @@ fn being_heard_is_told_by_what_it_was_before() {
         (State::Unseen, "is alive: first heard at 03:12:05 UTC."),
         (State::Paused, "is alive: maintenance is over, and it was heard within its threshold."),
         (State::Blind, "is alive: the watchdog hears it again since 03:12:05 UTC, after 50 s of silence."),
+        (State::Failed, "works again after its failure: heard at 03:12:05 UTC, after 50 s of silence."),
         (State::Dead, "is alive again (it was dead): heard at 03:12:05 UTC, after 50 s of silence."),
     ] {
         let heard = Flip { from, ..flip(State::Alive, Cause::Heard, Vec::new()) };

@@ -45,6 +45,8 @@ struct Envelope<'a> {
     row: Option<UtcNanos>,
     #[serde(skip_serializing_if = "Option::is_none", borrow)]
     fields: Option<Fields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow)]
+    log: Option<Text<'a>>,
 }
 
 impl Serialize for Text<'_> {
@@ -70,6 +72,7 @@ pub fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
         time: reading.as_ref().and_then(|reading| reading.time),
         row: reading.as_ref().and_then(|reading| reading.row_time),
         fields: reading.map(|reading| reading.fields),
+        log: message.log.clone().filter(|_| message.body.kind().has_log()).map(Text),
     };
     match encoding {
         Encoding::Json => serde_json::to_vec(&envelope).expect("invariant: an envelope has only string keys"),
@@ -79,13 +82,13 @@ pub fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
 
 /// Reads the payload of a topic of the given kind.
 ///
-/// A payload without the key `lastbeat` is a foreign publisher's: on `sensor/` all of it becomes fields, on the other
-/// topics it says nothing beyond its topic and may be empty or anything.
+/// A payload without the key `lastbeat` is a foreign publisher's: on `sensor/` all of it becomes fields; on the other
+/// topics it may be empty or anything, and is the report where the kind has one.
 pub fn decode(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(DecodeError::TooLarge { bytes: payload.len() });
     }
-    let envelope = if mentions_mark(payload) { parse::<Envelope<'_>>(payload) } else { Ok(Envelope::none()) };
+    let envelope = if may_be_envelope(payload) { parse::<Envelope<'_>>(payload) } else { Ok(Envelope::none()) };
     let envelope = match envelope {
         Ok(envelope) if envelope.lastbeat.is_some_and(|version| version != VERSION) => {
             return Err(DecodeError::Version(envelope.lastbeat.unwrap_or_default()));
@@ -110,7 +113,8 @@ pub fn decode(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
         uptime: envelope.up,
         host: envelope.host.map(|Text(host)| host),
     };
-    Ok(Message { header, body })
+    let log = envelope.log.filter(|_| kind.has_log()).map(|Text(log)| log);
+    Ok(Message { header, body, log })
 }
 
 impl Envelope<'_> {
@@ -125,6 +129,7 @@ impl Envelope<'_> {
             time: None,
             row: None,
             fields: None,
+            log: None,
         }
     }
 }
@@ -135,7 +140,8 @@ fn bare(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
         Kind::Sensor => Body::Reading(Reading { fields: not_empty(parse(payload)?)?, ..Reading::default() }),
         other => wordless(other),
     };
-    Ok(Message { header: Header::default(), body })
+    let log = (kind.has_log() && !payload.is_empty()).then(|| String::from_utf8_lossy(payload));
+    Ok(Message { body, log, ..Message::default() })
 }
 
 /// A reading whose every value was NaN is still a reading: the publisher spoke. One with nothing at all is a mistake.
@@ -147,23 +153,31 @@ fn wordless(kind: Kind) -> Body<'static> {
     match kind {
         Kind::Sensor => Body::Reading(Reading::default()),
         Kind::Beat => Body::Beat,
+        Kind::Start => Body::Start,
+        Kind::Fail => Body::Fail,
         Kind::Bye => Body::Bye,
         Kind::Rip => Body::Rip,
     }
 }
 
 fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
-    // The first byte of a MessagePack map: fixmap, map 16, map 32. None of them starts a JSON text.
-    if matches!(payload.first(), Some(0x80..=0x8f | 0xde | 0xdf)) {
+    if begins_messagepack_map(payload) {
         rmp_serde::from_slice(payload).map_err(|error| DecodeError::MessagePack(error.to_string()))
     } else {
         serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))
     }
 }
 
-/// Whether the mark may stand in the payload. Our own encoders put it first, so this ends at once for them.
-fn mentions_mark(payload: &[u8]) -> bool {
-    payload.windows(MARK.len()).any(|window| window == MARK)
+/// The first byte of a MessagePack map: fixmap, map 16, map 32. None of them starts a JSON text.
+fn begins_messagepack_map(payload: &[u8]) -> bool {
+    matches!(payload.first(), Some(0x80..=0x8f | 0xde | 0xdf))
+}
+
+/// Whether the payload begins like a map, and the mark stands somewhere in it. Our own encoders put it first, so this ends
+/// at once for them.
+fn may_be_envelope(payload: &[u8]) -> bool {
+    let is_map = begins_messagepack_map(payload) || payload.trim_ascii_start().starts_with(b"{");
+    is_map && payload.windows(MARK.len()).any(|window| window == MARK)
 }
 
 impl<'a> From<&'a str> for Value<'a> {
@@ -174,6 +188,8 @@ impl<'a> From<&'a str> for Value<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::{BootId, HostId};
 
@@ -204,6 +220,7 @@ mod tests {
                 row_time: Some(UtcNanos(1)),
                 fields: [("lux".into(), Value::Integer(19)), ("on".into(), Value::Boolean(true))].into_iter().collect(),
             }),
+            log: None,
         }
     }
 
@@ -241,10 +258,36 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_beat_may_be_empty_or_anything() {
-        for payload in [&b""[..], b"hello", b"{", b"\xff\0"] {
-            assert_eq!(decode(Kind::Beat, payload).unwrap().body, Body::Beat);
+    fn a_foreign_beat_may_be_empty_or_anything_and_is_a_report() {
+        let log = |kind, payload| decode(kind, payload).unwrap().log;
+        assert_eq!(log(Kind::Beat, b""), None);
+        for text in
+            ["hello", "{", "\"lastbeat\"", "lastbeat-publisher: disk full", r#"["lastbeat",1]"#, r#"{"v":"lastbeat"}"#]
+        {
+            assert_eq!(decode(Kind::Fail, text.as_bytes()).unwrap().body, Body::Fail);
+            assert!(matches!(log(Kind::Fail, text.as_bytes()), Some(Cow::Borrowed(log)) if log == text), "{text}");
         }
+        assert_eq!(log(Kind::Bye, b"\xff!").unwrap(), "\u{fffd}!");
+        assert_eq!(log(Kind::Rip, b"its connection was lost"), None);
+        assert_eq!(log(Kind::Sensor, b"21.5"), None);
+    }
+
+    #[test]
+    fn an_envelope_carries_a_report_only_where_its_topic_has_one() {
+        let payload = br#"{"lastbeat":1,"log":"","fields":{"a":1}}"#;
+        for kind in Kind::ALL {
+            let log = decode(kind, payload).unwrap().log;
+            assert_eq!(log.as_deref(), kind.has_log().then_some(""), "{kind:?}");
+        }
+        let escaped = decode(Kind::Start, br#"{"lastbeat":1,"log":"a\nb"}"#).unwrap().log;
+        assert_eq!(escaped.as_deref(), Some("a\nb"));
+        let plain = decode(Kind::Start, br#"{"lastbeat":1,"log":"a b"}"#).unwrap().log;
+        assert!(matches!(plain, Some(Cow::Borrowed("a b"))));
+        let told = Message { body: Body::Fail, log: Some("disk full".into()), ..Message::default() };
+        assert_eq!(encode(&told, Encoding::Json), br#"{"lastbeat":1,"log":"disk full"}"#);
+        let out_of_place = Message { body: Body::Rip, ..told };
+        assert_eq!(encode(&out_of_place, Encoding::Json), br#"{"lastbeat":1}"#);
+        assert!(decode(Kind::Fail, br#"{"lastbeat":1,"log":5}"#).is_err());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Message<'a> {
     pub header: Header<'a>,
     /// What it says.
     pub body: Body<'a>,
+    /// A report for people: what a job wrote, say. May be empty. Only where [`Kind::has_log`].
+    pub log: Option<Cow<'a, str>>,
 }
 
 /// What a publisher says of itself with every message. Each part may be missing.
@@ -40,6 +42,10 @@ pub enum Body<'a> {
     /// "I am alive".
     #[default]
     Beat,
+    /// "I begin".
+    Start,
+    /// "My work failed".
+    Fail,
     /// Goodbye: the publisher ends on purpose.
     Bye,
     /// The will: a broker lost the publisher's connection.
@@ -63,6 +69,8 @@ impl Body<'_> {
         match self {
             Self::Reading(_) => Kind::Sensor,
             Self::Beat => Kind::Beat,
+            Self::Start => Kind::Start,
+            Self::Fail => Kind::Fail,
             Self::Bye => Kind::Bye,
             Self::Rip => Kind::Rip,
         }

@@ -1,4 +1,4 @@
-//! [`Topic`]: `sensor/<publisher>`, `beat/<publisher>`, `bye/<publisher>`, `rip/<publisher>`.
+//! [`Topic`]: `sensor/<publisher>`, `beat/<publisher>`, and so on: what a message is, and who it is from.
 
 use std::fmt;
 
@@ -11,6 +11,10 @@ pub enum Kind {
     Sensor,
     /// "I am alive", sent by the publisher at its own interval.
     Beat,
+    /// A job begins. A sign of life that does not make a failure good.
+    Start,
+    /// A job says that its work failed.
+    Fail,
     /// Goodbye, sent by the publisher when it ends on purpose.
     Bye,
     /// The will: sent by an MQTT broker that lost the publisher's connection without a goodbye.
@@ -19,16 +23,28 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [Self::Sensor, Self::Beat, Self::Bye, Self::Rip];
+    pub const ALL: [Self; 6] = [Self::Sensor, Self::Beat, Self::Start, Self::Fail, Self::Bye, Self::Rip];
 
     /// What its topics start with, slash and all: the prefix to subscribe to.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Sensor => "sensor/",
             Self::Beat => "beat/",
+            Self::Start => "start/",
+            Self::Fail => "fail/",
             Self::Bye => "bye/",
             Self::Rip => "rip/",
         }
+    }
+
+    /// The kind as one word: its prefix without the slash.
+    pub fn word(self) -> &'static str {
+        self.prefix().trim_end_matches('/')
+    }
+
+    /// Whether its messages may carry a report for people, [`Message::log`](crate::Message::log).
+    pub fn has_log(self) -> bool {
+        matches!(self, Self::Beat | Self::Start | Self::Fail | Self::Bye)
     }
 
     /// The topic of this kind for one publisher.
@@ -49,8 +65,8 @@ pub struct Topic<'a> {
 /// Why bytes are no topic of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// None of the four prefixes; holds the topic's start.
-    #[error("topic {0:?} starts with none of sensor/, beat/, bye/, rip/")]
+    /// None of the prefixes; holds the topic's start.
+    #[error("topic {0:?} starts with none of {prefixes}", prefixes = Kind::ALL.map(Kind::prefix).join(", "))]
     Prefix(String),
     /// The part after the prefix is no publisher id.
     #[error("topic: {0}")]

@@ -44,8 +44,12 @@ fn message() -> impl Strategy<Value = Message<'static>> {
     let reading = (any::<Option<i64>>(), any::<Option<i64>>(), fields).prop_map(|(time, row_time, fields)| {
         Body::Reading(Reading { time: time.map(UtcNanos), row_time: row_time.map(UtcNanos), fields })
     });
-    let body = prop_oneof![4 => reading, 1 => Just(Body::Beat), 1 => Just(Body::Bye), 1 => Just(Body::Rip)];
-    (header, body).prop_map(|(header, body)| Message { header, body })
+    let wordless = proptest::sample::select(vec![Body::Beat, Body::Start, Body::Fail, Body::Bye, Body::Rip]);
+    let body = prop_oneof![reading, wordless];
+    (header, body, any::<Option<String>>()).prop_map(|(header, body, log)| {
+        let log = log.filter(|_| body.kind().has_log()).map(Into::into);
+        Message { header, body, log }
+    })
 }
 
 proptest! {
@@ -54,6 +58,15 @@ proptest! {
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             let bytes = encode(&message, encoding);
             prop_assert_eq!(&decode(message.body.kind(), &bytes).unwrap(), &message);
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_a_report_as_it_came(text in "[^{][ -~]{0,40}") {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.has_log()) {
+            let message = decode(kind, text.as_bytes()).unwrap();
+            prop_assert_eq!(message.body.kind(), kind);
+            prop_assert_eq!(message.log.as_deref(), Some(&*text));
         }
     }
 

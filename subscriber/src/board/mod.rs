@@ -215,7 +215,7 @@ impl Board {
 /// Trouble first, then by name, so that lines stay where they are.
 fn order(row: &Row) -> (u8, &str) {
     let urgency = match row.status.state {
-        State::Dead => 0,
+        State::Dead | State::Failed => 0,
         State::Suspended | State::Silent => 1,
         State::Unknown => 2,
         State::Blind => 3,

@@ -43,6 +43,7 @@ pub fn append(log: &mut Log, number: i64) -> Row {
             ..Header::default()
         },
         body: Body::Reading(Reading { fields: fields.into_iter().collect(), ..Reading::default() }),
+        log: None,
     };
     let payload = encode(&message, Encoding::Json);
     let topic = format!("sensor/{publisher}");

@@ -1,14 +1,14 @@
-//! The fields of a publisher's readings: which there are, of which type, and their values picked from the stored JSON.
+//! The fields of a publisher's readings: which there are, of which type, and their latest values.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use lastbeat_wire::{UtcNanos, Value};
 use rusqlite::Connection;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de;
 use serde::{Deserialize, Serialize};
 
 use super::buckets::Collect;
+use super::picker::Picker;
 use super::{HistoryError, publisher_row};
 use crate::told::Time;
 
@@ -94,9 +94,10 @@ pub fn known_fields(db: &Connection, publisher: i64) -> Result<Vec<(String, Fiel
 pub fn latest(db: &Connection, publisher: &str) -> Result<Vec<Field>, HistoryError> {
     let Some(publisher) = publisher_row(db, publisher)? else { return Ok(Vec::new()) };
     let known = known_fields(db, publisher)?;
-    let picker = Picker::new(known.iter().map(|(name, _)| name.clone()));
-    let fields = known.into_iter().map(|(name, kind)| Field { name, kind, latest: None, latest_at: None }).collect();
-    let mut latest = Latest { missing: picker.names.len(), fields, at: UtcNanos(0) };
+    let mut picker = Picker::new(known.iter().map(|(name, _)| name.clone()));
+    let field = |(name, kind)| Field { name, kind, latest: None, latest_at: None };
+    let fields: Vec<_> = known.into_iter().map(field).collect();
+    let mut latest = Latest { missing: fields.len(), fields, at: UtcNanos(0) };
     let mut statement = db.prepare_cached(
         "SELECT time_ns, fields FROM readings WHERE publisher = ?1 ORDER BY time_ns DESC, position DESC LIMIT ?2",
     )?;
@@ -134,139 +135,5 @@ impl Collect for Latest {
             Value::Boolean(boolean) => Value::Boolean(boolean),
             Value::Text(text) => Value::Text(shortened(&text).into()),
         });
-    }
-}
-
-/// Picks the wanted fields from a reading's JSON; of the others nothing is kept or copied.
-#[derive(Debug)]
-pub struct Picker {
-    names: Vec<String>,
-    places: HashMap<String, usize>,
-}
-
-impl Picker {
-    /// For fields of these names, each of them once.
-    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let names: Vec<_> = names.into_iter().collect();
-        let places = names.iter().cloned().zip(0..).collect();
-        Self { names, places }
-    }
-
-    /// Hands on a row: its time, then the values that are wanted.
-    pub fn pick(&self, time: UtcNanos, json: &str, into: &mut impl Collect) -> Result<(), HistoryError> {
-        into.row(time);
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let row = Row { picker: self, into };
-        row.deserialize(&mut deserializer).map_err(|error| {
-            let start: String = json.chars().take(100).collect();
-            HistoryError::Failed(anyhow::anyhow!("the fields of the reading at {time}: {error}: {start}"))
-        })
-    }
-
-    /// The place of a name; `next` is where it is found if the names come in their usual order.
-    fn place(&self, name: &str, next: usize) -> Option<usize> {
-        if self.names.get(next).is_some_and(|usual| usual == name) {
-            return Some(next);
-        }
-        // The most frequent question has one name, and no need to hash.
-        if self.names.len() == 1 { (self.names[0] == name).then_some(0) } else { self.places.get(name).copied() }
-    }
-}
-
-struct Row<'p, C> {
-    picker: &'p Picker,
-    into: &'p mut C,
-}
-
-impl<'de, C: Collect> DeserializeSeed<'de> for Row<'_, C> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, C: Collect> Visitor<'de> for Row<'_, C> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an object of fields")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut next = 0;
-        while let Some(place) = map.next_key_seed(Name { picker: self.picker, next })? {
-            match place {
-                Some(place) => {
-                    next = place + 1;
-                    map.next_value_seed(Cell { place, into: &mut *self.into })?;
-                }
-                None => map.next_value::<IgnoredAny>().map(drop)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A field's name, which is looked up and not kept.
-struct Name<'p> {
-    picker: &'p Picker,
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a name")
-    }
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.picker.place(name, self.next))
-    }
-}
-
-struct Cell<'p, C> {
-    place: usize,
-    into: &'p mut C,
-}
-
-impl<'de, C: Collect> DeserializeSeed<'de> for Cell<'_, C> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<C: Collect> Visitor<'_> for Cell<'_, C> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a number, a text, true or false")
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        self.into.value(self.place, Value::Boolean(value));
-        Ok(())
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        self.into.value(self.place, Value::Integer(value));
-        Ok(())
-    }
-    #[expect(clippy::cast_precision_loss, reason = "beyond 2^63 a float is the nearest thing every database has")]
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        let value = i64::try_from(value).map_or(Value::Float(value as f64), Value::Integer);
-        self.into.value(self.place, value);
-        Ok(())
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.into.value(self.place, Value::Float(value));
-        Ok(())
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        self.into.value(self.place, Value::Text(value.into()));
-        Ok(())
     }
 }

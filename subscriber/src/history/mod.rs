@@ -10,6 +10,7 @@ mod error;
 mod fields;
 mod flips;
 mod parameters;
+mod picker;
 mod rates;
 mod readings;
 mod reports;

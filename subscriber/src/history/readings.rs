@@ -12,8 +12,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::buckets::{Buckets, Collect, Points};
-use super::fields::{FieldType, Picker, known_fields};
+use super::fields::{FieldType, known_fields};
 use super::parameters::{Parameters, Range};
+use super::picker::Picker;
 use super::{HistoryError, known_publisher};
 use crate::told::Time;
 
@@ -182,7 +183,7 @@ fn collect(
     fields: &[(String, FieldType)],
     into: &mut impl Collect,
 ) -> Result<(), HistoryError> {
-    let picker = Picker::new(fields.iter().map(|(name, _)| name.clone()));
+    let mut picker = Picker::new(fields.iter().map(|(name, _)| name.clone()));
     let mut statement = db.prepare_cached(
         "SELECT time_ns, fields FROM readings WHERE publisher = ?1 AND time_ns >= ?2 AND time_ns < ?3
          ORDER BY time_ns, position",

@@ -1,7 +1,7 @@
 //! What a publisher reported of its own work, newest first: starts, beats with a log, failures, goodbyes.
 
 use lastbeat_wire::UtcNanos;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::parameters::Parameters;
@@ -54,11 +54,6 @@ impl LogQuestion {
     /// The answer.
     pub fn answer(self, db: &Connection) -> Result<Log, HistoryError> {
         let publisher = known_publisher(db, &self.publisher)?;
-        // A store that was made before there were reports.
-        let table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'reports'";
-        if db.query_row(table, (), |_| Ok(())).optional()?.is_none() {
-            return Ok(Log { entries: Vec::new() });
-        }
         let mut statement = db.prepare_cached(
             "SELECT time_ns, kind, body, truncated FROM reports WHERE publisher = ?1 ORDER BY position DESC LIMIT ?2",
         )?;
@@ -67,7 +62,7 @@ impl LogQuestion {
         let mut rows = statement.query(params![publisher, limit])?;
         let (mut entries, mut bytes): (Vec<LogEntry>, _) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let mut body = body(row.get_ref(2)?)?;
+            let mut body: String = row.get(2)?;
             let mut truncated: bool = row.get(3)?;
             if bytes + body.len() > WHOLE_BYTES && body.len() > SHORT_BYTES {
                 body.truncate(body.floor_char_boundary(SHORT_BYTES));
@@ -90,10 +85,3 @@ impl LogQuestion {
 }
 
 const START: &str = "start";
-
-fn body(value: rusqlite::types::ValueRef<'_>) -> Result<String, HistoryError> {
-    match value {
-        rusqlite::types::ValueRef::Null => Ok(String::new()),
-        value => Ok(String::from_utf8_lossy(value.as_bytes().map_err(anyhow::Error::from)?).into_owned()),
-    }
-}

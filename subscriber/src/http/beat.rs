@@ -17,7 +17,7 @@ const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// A sign of life.
 ///
 /// Answered once the log has it.
-#[utoipa::path(get, path = "/api/v1/beat/{id}", tag = "beats",
+#[utoipa::path(method(get, post), path = "/api/v1/beat/{id}", tag = "beats",
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
     responses(
         (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
@@ -27,24 +27,11 @@ pub async fn beat(state: State<Api>, id: Path<String>) -> Result<&'static str, P
     take(&state, &id, Body::Beat).await
 }
 
-/// A sign of life.
-///
-/// Answered once the log has it.
-#[utoipa::path(post, path = "/api/v1/beat/{id}", tag = "beats",
-    params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    responses(
-        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
-        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
-    ))]
-pub async fn beat_with_body(state: State<Api>, id: Path<String>) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Beat).await
-}
-
 async fn take(api: &Api, id: &str, body: Body<'_>) -> Result<&'static str, Problem> {
     let publisher = parse(id)?;
     let topic = body.kind().topic(&publisher);
     let header = Header { sent_at: Some(Clock.now().utc), ..Header::default() };
-    let payload = encode(&Message { header, body }, Encoding::Json);
+    let payload = encode(&Message { header, body, log: None }, Encoding::Json);
     let (batch, kept) = Batch::with_receipt(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false });
     let incoming = Incoming { link: api.link, arrival: Arrival::Batch(batch) };
     let taken = async {

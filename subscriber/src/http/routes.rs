@@ -56,7 +56,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(publishers::one))
         .routes(routes!(publishers::pause))
         .routes(routes!(publishers::resume))
-        .routes(routes!(beat::beat, beat::beat_with_body))
+        .routes(routes!(beat::beat))
         .routes(routes!(events::events))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
@@ -64,7 +64,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .with_state(api)
         .nest("/api/v1", history)
         .split_for_parts();
-    describe_problems(&mut description);
+    complete(&mut description);
     routes
         .route("/api/v1/openapi.json", get(|| async { Json(description) }))
         .fallback(page::serve)
@@ -76,12 +76,17 @@ pub fn router(api: Api, access: Access) -> Router {
         .layer(from_fn(with_headers))
 }
 
-/// Whatever is asked may end in a problem.
-fn describe_problems(description: &mut utoipa::openapi::OpenApi) {
+/// Whatever is asked may end in a problem; and each operation has a name of its own.
+fn complete(description: &mut utoipa::openapi::OpenApi) {
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
     let problem =
         ResponseBuilder::new().description("It was not possible").content(problem::MEDIA_TYPE, content).build();
     for item in description.paths.paths.values_mut() {
+        if let (Some(get), Some(post)) = (&item.get, &mut item.post)
+            && get.operation_id == post.operation_id
+        {
+            post.operation_id = post.operation_id.take().map(|name| format!("post_{name}"));
+        }
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone().into());
         }

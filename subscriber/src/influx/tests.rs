@@ -76,6 +76,7 @@ async fn whatever_stands_in_names_and_texts_comes_back_as_it_went() {
                 row_time: Some(UtcNanos(-5)),
                 fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             }),
+            log: None,
         };
         let payload = lastbeat_wire::encode(&message, Encoding::Json);
         append_message(&mut log, UtcNanos(1), format!("sensor/{publisher}").as_bytes(), &payload);

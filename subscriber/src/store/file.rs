@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version`: the schema's.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// What brings a file to each version from the one before; the first makes a new one.
+const STEPS: [(i64, &str); 2] = [(1, include_str!("schema.sql")), (2, include_str!("reports.sql"))];
 /// `PRAGMA application_id`: `LBst`.
 const APPLICATION: i64 = 0x4c42_7374;
 
@@ -41,7 +42,7 @@ pub enum StoreError {
         found: i64,
     },
     /// Written by another version of this program.
-    #[error("store {}: schema version {found}, only {VERSION} is known", path.display())]
+    #[error("store {}: schema version {found}, only those up to {VERSION} are known", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -50,7 +51,7 @@ pub enum StoreError {
     },
 }
 
-/// Opens the file for the one who writes it, made and set up if need be.
+/// Opens the file for the one who writes it, made or brought to this version if need be.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let directory = |source| StoreError::Directory { path: path.to_owned(), source };
     if let Some(parent) = path.parent() {
@@ -63,14 +64,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         let tables = "SELECT count(*) FROM sqlite_schema";
         connection.query_row(tables, (), |row| row.get::<_, i64>(0)).map_err(failed("read it"))? == 0
     };
-    if is_new {
+    let found = if is_new { 0 } else { check(&connection, path)? };
+    if found < VERSION {
         let transaction = connection.transaction().map_err(failed("set it up"))?;
         let pragmas = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
-        transaction.execute_batch(SCHEMA).map_err(failed("create its tables"))?;
+        for (_, step) in STEPS.iter().filter(|(version, _)| *version > found) {
+            transaction.execute_batch(step).map_err(failed("create its tables"))?;
+        }
         transaction.execute_batch(&pragmas).map_err(failed("create its tables"))?;
         transaction.commit().map_err(failed("create its tables"))?;
     }
-    check(&connection, path)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL;
@@ -78,8 +81,6 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768;
-             -- Stores that were made before it stood in the schema lack it.
-             CREATE INDEX IF NOT EXISTS flips_by_publisher ON flips (publisher);
              -- What a killed process left in the kernel shall be on the disk before its cursor counts as durable.
              PRAGMA wal_checkpoint(PASSIVE);",
         )
@@ -87,7 +88,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the file for looking only, beside the one who writes it.
+/// Opens the file for looking only, beside the one who writes it. One of an earlier version lacks what came later.
 pub fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     let failed = |doing| move |source| StoreError::Sqlite { doing, path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -97,7 +98,8 @@ pub fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// The file's version, if it is a store that this program knows.
+fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let pragma = |name| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(|source| StoreError::Sqlite {
             doing: "read it",
@@ -106,7 +108,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         })
     };
     match (pragma("application_id")?, pragma("user_version")?) {
-        (APPLICATION, VERSION) => Ok(()),
+        (APPLICATION, found @ 1..=VERSION) => Ok(found),
         (APPLICATION, found) => Err(StoreError::Version { path: path.to_owned(), found }),
         (found, _) => Err(StoreError::Foreign { path: path.to_owned(), found }),
     }
@@ -117,13 +119,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_that_lacks_an_index_gets_it() {
+    fn a_store_of_an_earlier_version_keeps_its_rows_and_gets_what_it_lacks() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store.db");
-        open(&path).unwrap().execute_batch("DROP INDEX flips_by_publisher").unwrap();
-        let found = "SELECT count(*) FROM sqlite_schema WHERE name = 'flips_by_publisher'";
-        let count: i64 = open(&path).unwrap().query_row(found, (), |row| row.get(0)).unwrap();
-        assert_eq!(count, 1);
+        let tables = |db: &Connection| -> Vec<String> {
+            let mut statement = db.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+            let rows = statement.query_map((), |row| row.get::<_, Option<String>>(0)).unwrap();
+            rows.map(|sql| sql.unwrap().unwrap_or_default()).collect()
+        };
+        let new = tables(&open(&dir.path().join("new.db")).unwrap());
+        // Some stores of version 1 had the index already.
+        for (name, more) in [("plain.db", ""), ("indexed.db", "CREATE INDEX flips_by_publisher ON flips (publisher);")]
+        {
+            let path = dir.path().join(name);
+            let pragmas = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;");
+            let row = "INSERT INTO publishers (name) VALUES ('light-1');";
+            Connection::open(&path).unwrap().execute_batch(&[STEPS[0].1, &pragmas, row, more].concat()).unwrap();
+            open_read_only(&path).unwrap();
+            let opened = open(&path).unwrap();
+            assert_eq!(tables(&opened), new);
+            assert_eq!(opened.query_row("SELECT name FROM publishers", (), |row| row.get(0)), Ok("light-1".to_owned()));
+            assert_eq!(check(&opened, &path).unwrap(), VERSION);
+            drop(opened);
+            open(&path).unwrap();
+        }
     }
 
     #[test]

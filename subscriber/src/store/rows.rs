@@ -2,11 +2,14 @@
 
 use lastbeat_log::Position;
 use lastbeat_watchdog::{Flip, Notice, Status, Unwatched};
-use lastbeat_wire::{Body, Topic, UtcNanos};
+use lastbeat_wire::{Body, Kind, Topic, UtcNanos};
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::known::Known;
 use crate::record::{Message, Record};
+
+/// Of a report, so many bytes are kept.
+const REPORT_BYTES: usize = 100_000;
 
 /// The statements of one transaction.
 pub(super) struct Rows<'a> {
@@ -56,7 +59,9 @@ impl<'a> Rows<'a> {
         };
         let host = decoded.header.host.as_deref();
         let publisher = self.known.publisher(self.db, topic.publisher, host)?;
-        let Body::Reading(reading) = &decoded.body else { return Ok(()) };
+        let Body::Reading(reading) = &decoded.body else {
+            return self.report(position, publisher, message, topic.kind, &decoded);
+        };
         if message.retained && reading.time.or(decoded.header.sent_at).is_none() {
             return Ok(());
         }
@@ -75,6 +80,29 @@ impl<'a> Rows<'a> {
             fields,
         ];
         self.reading.execute(row).map(drop)
+    }
+
+    /// Each start and failure has a row, a beat or goodbye only if it came with a report.
+    fn report(
+        &self,
+        position: i64,
+        publisher: i64,
+        message: &Message<'_>,
+        kind: Kind,
+        decoded: &lastbeat_wire::Message<'_>,
+    ) -> rusqlite::Result<()> {
+        let wanted = matches!(kind, Kind::Start | Kind::Fail) || decoded.log.is_some();
+        let sent_at = decoded.header.sent_at;
+        if !wanted || (message.retained && sent_at.is_none()) {
+            return Ok(());
+        }
+        let log = decoded.log.as_deref().unwrap_or_default();
+        let body = &log[..log.floor_char_boundary(REPORT_BYTES)];
+        let time = sent_at.unwrap_or(message.received_at);
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO reports VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![position, publisher, time.0, kind.word(), body, body.len() < log.len()])
+            .map(drop)
     }
 
     fn refused(&self, position: i64, message: &Message<'_>, reason: &str) -> rusqlite::Result<()> {

@@ -1,4 +1,4 @@
--- The embedded store. Positions are places in the log: a record that is read twice is written once.
+-- The embedded store, version 1. Positions are places in the log: a record that is read twice is written once.
 -- Times are nanoseconds since 1970-01-01T00:00:00Z. The views at the end are for people.
 
 CREATE TABLE meta (
@@ -63,7 +63,6 @@ CREATE TABLE flips (
     process       TEXT,
     evidence      TEXT NOT NULL
 ) STRICT;
-CREATE INDEX flips_by_publisher ON flips (publisher);
 
 CREATE TABLE unwatched (
     position INTEGER PRIMARY KEY,

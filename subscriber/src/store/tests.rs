@@ -133,6 +133,53 @@ async fn every_kind_of_record_has_its_row() {
 }
 
 #[tokio::test]
+async fn reports_are_kept_of_starts_and_failures_and_where_one_came_with_a_beat_or_a_goodbye() {
+    let (_dir, db) = stored(|log| {
+        let at = UtcNanos(1_700_000_000_000_000_000);
+        let mut add = |topic: &str, payload: &[u8]| {
+            append_message(log, at, topic.as_bytes(), payload);
+        };
+        add("start/backup", b"");
+        add("beat/backup", b"");
+        add("beat/backup", br#"{"lastbeat":1}"#);
+        add("beat/backup", br#"{"lastbeat":1,"log":"","sent":1600000000000000000}"#);
+        add("fail/backup", b"disk full\n");
+        add("bye/backup", b"");
+        add("bye/backup", b"\xff");
+        add("rip/backup", b"a will");
+        add("fail/long", &[b"x".repeat(99_999), "é".as_bytes().to_vec()].concat());
+        add("fail/whole", &b"x".repeat(100_000));
+        for payload in [&b"no time"[..], br#"{"lastbeat":1,"log":"kept","sent":1600000000000000000}"#] {
+            let message = crate::record::Message {
+                received_at: at,
+                retained: true,
+                late: false,
+                topic: b"fail/retained",
+                payload,
+            };
+            let (kind, body) = Record::Message(message).encode();
+            log.append(kind, &[&body]).unwrap();
+        }
+    })
+    .await;
+    let shown =
+        "SELECT concat_ws(' ', substr(time, 1, 4), publisher, kind, length(body), truncated, quote(substr(body, 1, 9)))
+                 FROM report ORDER BY time_ns, (SELECT max(id) FROM publishers WHERE name = publisher), kind";
+    assert_eq!(
+        texts(&db, shown),
+        [
+            "2020 backup beat 0 0 ''",
+            "2020 retained fail 4 0 'kept'",
+            "2023 backup bye 1 0 '\u{fffd}'",
+            "2023 backup fail 10 0 'disk full'",
+            "2023 backup start 0 0 ''",
+            "2023 long fail 99999 1 'xxxxxxxxx'",
+            "2023 whole fail 100000 0 'xxxxxxxxx'",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_written_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");

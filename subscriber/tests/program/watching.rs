@@ -99,8 +99,11 @@ fn who_was_late_is_still_late_after_a_restart_and_who_was_alive_is_not_judged_un
 
     let second = Subscriber::start(dir.path(), &from, &args);
     second.expect("well", "alive", "blind", "watchdog_away");
+    // What ZeroMQ held for the first one when it was killed is lost; a new connection has nothing of the kind.
+    let mut well = Publisher::connect(&to, "well", Header::default());
     well.raw("sensor/well", b"2");
     second.expect("well", "blind", "alive", "heard");
+    let mut late = Publisher::connect(&to, "late", Header::default());
     late.raw("sensor/late", b"2");
     second.expect("late", "unknown", "alive", "heard");
     assert_eq!(second.stop().code(), Some(0));
@@ -159,6 +162,37 @@ fn all_that_was_sent_is_stored_in_order_and_a_message_sent_twice_once() {
     subscriber.expect("busy", "alive", "finished", "goodbye");
     assert_eq!(subscriber.stop().code(), Some(0));
     assert_eq!(count(dir.path(), "SELECT count(*) FROM readings"), 20_000);
+}
+
+#[test]
+fn a_job_says_how_it_went_and_what_it_said_outlives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = bound();
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let mut job = Publisher::connect(&to, "backup", Header::default());
+    job.raw("start/backup", b"");
+    subscriber.expect("backup", "unseen", "alive", "heard");
+    job.raw("fail/backup", b"disk full\n");
+    let flip = subscriber.expect("backup", "alive", "failed", "reported");
+    assert_eq!(
+        (&flip["alive"], &flip["evidence"][0]["fact"]["failed"]["reason"]),
+        (&false.into(), &"disk full".into())
+    );
+    job.close();
+    assert_eq!(subscriber.stop().code(), Some(0));
+
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let mut job = Publisher::connect(&to, "backup", Header::default());
+    job.raw("start/backup", b"");
+    job.raw("beat/backup", b"");
+    subscriber.expect("backup", "failed", "alive", "heard");
+    assert_eq!(subscriber.stop().code(), Some(0));
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM reports WHERE kind = 'start' AND body = ''"), 2);
+    assert_eq!(
+        count(dir.path(), "SELECT count(*) FROM reports WHERE kind = 'fail' AND body = 'disk full' || char(10)"),
+        1
+    );
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM reports"), 3);
 }
 
 #[test]

@@ -252,6 +252,7 @@ fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<us
             retained: delivery.retained,
             readable: !delivery.garbled,
             header: if delivery.garbled { &nothing } else { &delivery.header },
+            log: None,
         },
     )
 }

@@ -127,6 +127,8 @@ impl Parcel {
         let mut parcel = Self::of(match kind {
             "reading" => Kind::Sensor,
             "beat" => Kind::Beat,
+            "start" => Kind::Start,
+            "fail" => Kind::Fail,
             "bye" => Kind::Bye,
             "rip" => Kind::Rip,
             _ => return None,

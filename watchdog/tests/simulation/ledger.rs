@@ -29,6 +29,9 @@ struct Account {
     seen_since: Option<Monotonic>,
     will: bool,
     goodbye: bool,
+    failure: bool,
+    /// What came last that was taken in.
+    latest: Option<Kind>,
     last_flip: Option<Flip>,
     last_flip_at: Option<Monotonic>,
 }
@@ -88,6 +91,10 @@ impl Ledger {
         }
         account.will |= delivery.kind == Kind::Rip;
         account.goodbye |= delivery.kind == Kind::Bye;
+        account.failure |= delivery.kind == Kind::Fail;
+        if reception != Reception::Duplicate {
+            account.latest = Some(delivery.kind);
+        }
         if delivery.kind != Kind::Rip && !account.links.contains(&delivery.link) {
             account.links.push(delivery.link);
             self.look();
@@ -129,7 +136,14 @@ impl Ledger {
         match flip.to {
             State::Dead => self.check_death(flip, processes),
             State::Finished => assert!(self.accounts[flip.publisher.as_str()].goodbye, "{flip:?}"),
+            State::Failed => {
+                let said = flip.evidence.iter().any(|evidence| matches!(evidence.fact, Fact::Failed { .. }));
+                assert!(said && self.accounts[flip.publisher.as_str()].failure, "no failure was reported: {flip:?}");
+            }
             _ => {}
+        }
+        if flip.from == State::Failed {
+            self.check_end_of_failure(flip);
         }
         if matches!(flip.to, State::Dead | State::Silent | State::Suspended | State::Unknown) {
             self.check_verdict(now, flip);
@@ -145,6 +159,19 @@ impl Ledger {
             let process = flip.process.expect("a process that ended is known");
             assert!(processes.has_ended(process), "dead, and yet it lives: {flip:?}");
         }
+    }
+
+    /// Only the publisher's own words, and maintenance, end a failure.
+    fn check_end_of_failure(&self, flip: &Flip) {
+        let latest = self.accounts[flip.publisher.as_str()].latest;
+        let works = matches!(latest, Some(Kind::Beat | Kind::Sensor));
+        let ends = match flip.to {
+            // Blind: what it said last still came on a link that is down.
+            State::Alive | State::Blind => works,
+            State::Finished => latest == Some(Kind::Bye),
+            to => to == State::Paused,
+        };
+        assert!(ends, "a failure is over, and {latest:?} came last: {flip:?}");
     }
 
     fn check_verdict(&self, now: Now, flip: &Flip) {

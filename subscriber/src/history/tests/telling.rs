@@ -161,9 +161,6 @@ async fn rates_come_from_heartbeats() {
 async fn a_log_tells_how_long_each_run_took() {
     let (dir, _) = stored(life).await;
     let db = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
-    let reports = "CREATE TABLE IF NOT EXISTS reports (position INTEGER PRIMARY KEY, publisher INTEGER NOT NULL,
-        time_ns INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, truncated INTEGER NOT NULL) STRICT";
-    db.execute_batch(reports).unwrap();
     let entries =
         [(0, "start", ""), (10, "beat", "all is well"), (20, "beat", ""), (30, "start", ""), (42, "fail", "no")];
     for (position, (second, kind, body)) in (900..).zip(entries) {

@@ -28,15 +28,21 @@ impl Api {
         Self { base: base.to_owned(), client, description, asked: RefCell::default() }
     }
 
-    /// Every operation of the description, as `GET /path/{id}`.
+    /// Every operation of the description, as `GET /path/{id}`; each has to have a name of its own.
     pub fn operations(&self) -> BTreeSet<String> {
         let paths = self.description["paths"].as_object().unwrap();
-        let operations = |(path, item): (&String, &Value)| {
-            let path = path.clone();
-            let methods = item.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-            methods.into_iter().map(move |method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
-        };
-        paths.iter().flat_map(operations).collect()
+        let mut operations = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                operations.insert(format!("{} {path}", method.to_uppercase()));
+                assert!(
+                    names.insert(operation["operationId"].as_str().unwrap()),
+                    "a second one of this name: {operation}"
+                );
+            }
+        }
+        operations
     }
 
     /// A request, to be changed and sent.

@@ -181,7 +181,7 @@ impl Publisher {
         let topic = body.kind().topic(&self.id);
         let header = Header { sequence: Some(self.next), ..self.header.clone() };
         self.next += 1;
-        self.raw(&topic, &encode(&Message { header, body }, Encoding::Json));
+        self.raw(&topic, &encode(&Message { header, body, log: None }, Encoding::Json));
     }
 
     /// Sends a reading with one field.
