@@ -10,13 +10,14 @@ address, file = sys.argv[1:]
 socket = zmq.Context().socket(zmq.XPUB)
 socket.setsockopt(zmq.SNDHWM, 0)
 socket.connect(address)
-# Nobody gets what he has not subscribed to yet: the subscriber's four subscriptions come by the broker.
-wanted = {b"\x01" + kind + b"/" for kind in (b"sensor", b"beat", b"bye", b"rip")}
+with open(file) as lines:
+    messages = [[part.encode() for part in json.loads(line)] for line in lines]
+# Nobody gets what he has not subscribed to yet: the subscriber's subscriptions come by the broker.
+wanted = {b"\x01" + topic.partition(b"/")[0] + b"/" for topic, _ in messages}
 while wanted:
     wanted.discard(socket.recv())
-with open(file) as lines:
-    for line in lines:
-        socket.send_multipart([part.encode() for part in json.loads(line)])
+for message in messages:
+    socket.send_multipart(message)
 socket.close()
 zmq.Context.instance().term()
 print("done", flush=True)

@@ -60,7 +60,7 @@ export class Chart {
     const axis = { stroke: () => style('--ink-3'), font: FONT, grid: { stroke: () => style('--line'), width: 1 }, ticks: { show: false } };
     const banded = data.lines.length === 3;
     return {
-      width, height: HEIGHT, padding: [8, 10, 0, 0],
+      width, height: HEIGHT, padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
