@@ -7,6 +7,7 @@ import type { Stage } from './stage';
 export const CAST: readonly (readonly [id: string, state: State, cause: string])[] = [
   ['web-1', 'alive', 'heard'],
   ['web-2', 'dead', 'process_gone'],
+  ['nightly-backup', 'failed', 'reported'],
   ['cache-1', 'suspended', 'process_stopped'],
   ['camera-2', 'silent', 'process_runs'],
   ['hall/thermostat', 'unknown', 'no_identity'],
@@ -15,6 +16,9 @@ export const CAST: readonly (readonly [id: string, state: State, cause: string])
   ['db-1', 'paused', 'maintenance'],
   ['csv-import', 'finished', 'goodbye'],
 ];
+
+/** What the backup says of its failure. */
+export const FAILURE = 'rsync: connection to vault-3 lost after 214 files\nrsync error: error in socket IO (code 10)\n';
 
 /** Sets it up, with hosts of fixed names where that is possible, and waits until all ten are there. */
 export async function everyState(stage: Stage, threshold = '3s'): Promise<void> {
@@ -33,6 +37,8 @@ export async function everyState(stage: Stage, threshold = '3s'): Promise<void> 
   await finished.end('SIGINT');
   await stage.post('publishers/db-1/pause', '{"for":"2h"}');
   await stage.post('beat/hall%2Fthermostat');
+  await stage.post('beat/nightly-backup/start');
+  await stage.post('beat/nightly-backup/fail', FAILURE);
   await stage.feed([await hung(stage, 'camera-2', 'web-1')]);
   // Heard over MQTT alone, whose broker then goes.
   await stage.start('mosquitto_pub', 'mosquitto_pub', ['-p', String(mqtt.port), '-q', '1', '-t', 'sensor/boiler', '-m', '{"celsius":61.5}']).ended;

@@ -43,6 +43,7 @@ test('a day of a few machines', async ({ page, stage }, info) => {
   await stage.post('publishers/build-2/pause', '{"for":"2h"}');
   await stage.are({ 'build-2': 'paused', 'camera-2': 'silent' });
   await stage.feed([['sensor/cold-store/freezer-1', '{"celsius":-18.4,"door_open":false}'], ['sensor/cold-store/freezer-2', '{"celsius":-19.1,"door_open":false}']]);
+  await stage.post('beat/nightly-backup/start');
   await stage.post('beat/nightly-backup', 'sent 1,204 files, 3.1 GB; 2 removed\n');
   await running[1]?.end('SIGKILL');
   await stage.are({ 'web-2': 'dead', 'nightly-backup': 'alive' });

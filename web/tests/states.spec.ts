@@ -1,9 +1,10 @@
 // Each state, by real means: its word, shape and cause; and nobody is kept out, in light and dark.
 import { STATES } from '../src/states';
-import { CAST, everyState } from './every-state';
+import { CAST, FAILURE, everyState } from './every-state';
 import { accessible, expect, live, row, test } from './fixtures';
 
 test('every state has its word, its shape and its cause', async ({ page, stage }) => {
+  expect(CAST.map(([, state]) => state).sort()).toEqual(STATES.map(({ state }) => state).sort());
   await everyState(stage);
   await page.goto(stage.url);
   await live(page);
@@ -21,7 +22,7 @@ test('every state has its word, its shape and its cause', async ({ page, stage }
   expect(shapes.size).toBe(CAST.length);
   // Trouble first.
   const order = await page.locator('.table .row:visible').evaluateAll((rows) => rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top).map((one) => one.getAttribute('data-state')));
-  expect(order).toEqual(STATES.map(({ state }) => state).filter((state) => CAST.some(([, one]) => one === state)));
+  expect(order).toEqual(STATES.map(({ state }) => state));
   await expect(page.locator('.notices')).toContainText('link is down');
   await expect(page.locator('.notices')).toContainText('1 publisher is blind');
 
@@ -33,12 +34,15 @@ test('every state has its word, its shape and its cause', async ({ page, stage }
     for (const { text } of known.evidence) await expect(page.locator('.hero .evidence')).toContainText(text.split(/, for \d| until | \(/)[0] ?? '', { ignoreCase: true });
   }
 
+  await page.goto(`${stage.url}p/nightly-backup`);
+  await expect(page.locator('.log pre')).toHaveText(FAILURE);
+
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
     await page.goto(stage.url);
     await expect(row(page, 'web-1')).toBeVisible();
     await accessible(page, `the overview, ${colorScheme}`);
-    for (const id of ['web-1', 'web-2', 'db-1']) {
+    for (const id of ['web-1', 'web-2', 'nightly-backup', 'db-1']) {
       await page.goto(`${stage.url}p/${id}`);
       await expect(page.locator('.strip i').first()).toBeVisible();
       if (id === 'web-1') await expect(page.locator('.chart canvas').first()).toBeVisible();
