@@ -57,6 +57,8 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(publishers::pause))
         .routes(routes!(publishers::resume))
         .routes(routes!(beat::beat))
+        .routes(routes!(beat::start))
+        .routes(routes!(beat::fail))
         .routes(routes!(events::events))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -9,3 +9,4 @@ pub mod tests;
 
 pub use file::open_read_only;
 pub use follow::Store;
+pub use rows::REPORT_BYTES;

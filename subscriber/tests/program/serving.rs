@@ -143,6 +143,43 @@ async fn a_shell_beats_with_curl_and_is_missed_when_it_stops() {
 }
 
 #[tokio::test]
+async fn a_job_tells_how_it_went_and_what_it_wrote_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (subscriber, url) = Subscriber::serve(dir.path(), &[]);
+    let api = Api::at(&url).await;
+    let post = async |what: &str, report: &[u8]| {
+        let request = api.request(Method::POST, &format!("/api/v1/beat/backup{what}")).body(report.to_owned());
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    };
+    post("/start", b"").await;
+    subscriber.expect("backup", "unseen", "alive", "heard");
+    // A text that JSON writes six times as long.
+    post("/fail", &vec![7; 1_000_000]).await;
+    subscriber.expect("backup", "alive", "failed", "reported");
+    post("/start", b"again").await;
+    assert_eq!(api.get("/api/v1/publishers/backup").await["state"], "failed", "a start makes no failure good");
+    post("", b"na\xefve\n").await;
+    subscriber.expect("backup", "failed", "alive", "heard");
+    assert_eq!(subscriber.stop().code(), Some(0));
+
+    let (_subscriber, url) = Subscriber::serve(dir.path(), &[]);
+    let log = Api::at(&url).await.get("/api/v1/publishers/backup/log").await;
+    let entries: Vec<_> = log["entries"].as_array().unwrap().iter().collect();
+    let told = |entry: &&Value| (entry["kind"].clone(), entry["took_s"].is_f64(), entry["truncated"].clone());
+    let told: Vec<_> = entries.iter().map(told).collect();
+    let entry = |kind: &str, took, truncated: bool| (kind.into(), took, truncated.into());
+    let expected = [
+        entry("beat", true, false),
+        entry("start", false, false),
+        entry("fail", true, true),
+        entry("start", false, false),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(entries[0]["body"], "na\u{fffd}ve\n");
+    assert_eq!(entries[2]["body"].as_str().unwrap().len(), 100_000);
+}
+
+#[tokio::test]
 async fn what_prometheus_is_told_is_as_it_wants_it() {
     let dir = tempfile::tempdir().unwrap();
     let (from, to) = bound();
