@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::Body as Content;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use futures_util::StreamExt;
 use lastbeat_host::Clock;
 use lastbeat_transport::{Arrival, Batch, Delivery, Incoming};
 use lastbeat_wire::{Body, Encoding, Header, Message, encode};
@@ -12,54 +14,63 @@ use lastbeat_wire::{Body, Encoding, Header, Message, encode};
 use super::Api;
 use super::problem::Problem;
 use super::publishers::parse;
-use crate::store::REPORT_BYTES;
 
-const REPORT: &str = "A report for people: what a job wrote, say; UTF-8, 100,000 bytes of it are kept";
 /// How long the log may take.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A sign of life; of a job, that it is done.
+/// So much of a request's body is passed on as the report: more than the store keeps, so that it knows of the rest.
+const REPORT_BYTES: usize = 100_001;
+/// So much of a body is read at most, so that its sender sees the answer.
+const BODY_BYTES: usize = 64 << 20;
+
+/// It is alive, and what it was to do is done.
 ///
-/// What is posted is kept as its report. Answered once the log has it.
+/// Answered once the log has it. A body is kept as the report: its first 100,000 bytes.
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}", tag = "beats",
+    request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    request_body(content = Option<String>, content_type = "text/plain", description = REPORT),
-    responses((status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n")))]
-pub async fn beat(state: State<Api>, id: Path<String>, report: Bytes) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Beat, &report).await
+    responses(
+        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
+        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
+    take(&state, &id, Body::Beat, content).await
 }
 
-/// A job begins: a sign of life that makes no failure good.
+/// It begins its work.
 ///
-/// What is posted is kept as its report. Answered once the log has it.
+/// A sign of life, and the start of the time it takes. A failure reported before stands until a beat or a reading.
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}/start", tag = "beats",
+    request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    request_body(content = Option<String>, content_type = "text/plain", description = REPORT),
-    responses((status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n")))]
-pub async fn start(state: State<Api>, id: Path<String>, report: Bytes) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Start, &report).await
+    responses(
+        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
+        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
+    take(&state, &id, Body::Start, content).await
 }
 
-/// A job failed: it is `failed` until it beats or sends a reading.
+/// Its work failed.
 ///
-/// What is posted is kept as its report, its beginning as evidence. Answered once the log has it.
+/// It is `failed` at once, until a beat or a reading.
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}/fail", tag = "beats",
+    request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    request_body(content = Option<String>, content_type = "text/plain", description = REPORT),
-    responses((status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n")))]
-pub async fn fail(state: State<Api>, id: Path<String>, report: Bytes) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Fail, &report).await
+    responses(
+        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
+        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn fail(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
+    take(&state, &id, Body::Fail, content).await
 }
 
-async fn take(api: &Api, id: &str, body: Body<'_>, report: &[u8]) -> Result<&'static str, Problem> {
+async fn take(api: &Api, id: &str, body: Body<'_>, content: Content) -> Result<&'static str, Problem> {
     let publisher = parse(id)?;
+    let report = report(content).await?;
     let topic = body.kind().topic(&publisher);
     let header = Header { sent_at: Some(Clock.now().utc), ..Header::default() };
-    let report = String::from_utf8_lossy(report);
-    // A little more than is kept, so that it is known to have been cut; and no more, for a payload has a limit, too.
-    let report = &report[..report.floor_char_boundary(REPORT_BYTES + char::MAX.len_utf8())];
-    let log = Some(report).filter(|report| !report.is_empty()).map(Cow::Borrowed);
-    let payload = encode(&Message { header, body, log }, Encoding::Json);
+    let payload = encode(&Message { header, body, log: Some(Cow::Owned(report)) }, Encoding::Json);
     let (batch, kept) = Batch::with_receipt(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false });
     let incoming = Incoming { link: api.link, arrival: Arrival::Batch(batch) };
     let taken = async {
@@ -71,4 +82,22 @@ async fn take(api: &Api, id: &str, body: Body<'_>, report: &[u8]) -> Result<&'st
         Ok(Err(reason)) => Err(Problem::unavailable(format!("{id:?}: {reason}"))),
         Err(_) => Err(Problem::unavailable(format!("{id:?}: the log did not take it within {KEPT_WITHIN:?}"))),
     }
+}
+
+/// The beginning of a body, as text. The rest is read, too: who still sends does not see an answer.
+async fn report(content: Content) -> Result<String, Problem> {
+    let mut report = Vec::new();
+    let mut read = 0;
+    let mut pieces = content.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece =
+            piece.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+        read += piece.len();
+        if read > BODY_BYTES {
+            let detail = format!("the body is larger than {BODY_BYTES} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+        report.extend_from_slice(&piece[..piece.len().min(REPORT_BYTES - report.len())]);
+    }
+    Ok(String::from_utf8_lossy(&report).into_owned())
 }

@@ -9,4 +9,3 @@ pub mod tests;
 
 pub use file::open_read_only;
 pub use follow::Store;
-pub use rows::REPORT_BYTES;

@@ -9,7 +9,7 @@ use super::known::Known;
 use crate::record::{Message, Record};
 
 /// Of a report, so many bytes are kept.
-pub const REPORT_BYTES: usize = 100_000;
+const REPORT_BYTES: usize = 100_000;
 
 /// The statements of one transaction.
 pub(super) struct Rows<'a> {
