@@ -99,7 +99,9 @@ impl Flip {
                     }
                     _ => None,
                 });
-                format!("failed: it reported so at {at}{why}")
+                // It may have said so before maintenance was over.
+                let said_at = self.evidence.first().map_or(self.at, |evidence| evidence.at.min(self.at));
+                format!("failed: it reported so at {}{why}", self.time(said_at))
             }
             Cause::Maintenance => {
                 let until = self.detail(|fact| match fact {

@@ -117,6 +117,9 @@ fn a_failure_is_told_in_the_words_of_its_report() {
     tells(State::Failed, Cause::Reported, failed("disk full."), text);
     let text = "failed: it reported so at 03:12:05 UTC. Look at its report, at its own log.";
     tells(State::Failed, Cause::Reported, failed(""), text);
+    let mut after_maintenance = flip(State::Failed, Cause::Reported, failed(""));
+    after_maintenance.evidence[0].at = AT.minus(Duration::from_mins(10));
+    assert!(after_maintenance.told().contains("it reported so at 03:02:05 UTC."));
 }
 
 #[test]
