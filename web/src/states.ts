@@ -25,6 +25,9 @@ export const STATES: readonly Kind[] = [
   { state: 'finished', sign: '■', trouble: false, meaning: 'it said goodbye' },
 ];
 
+/** For these a silence is no news. */
+export const UNMEASURED: ReadonlySet<State> = new Set(['failed', 'finished', 'unseen', 'paused']);
+
 const PLACE = new Map(STATES.map((kind, place) => [kind.state, place]));
 
 /** Its place in the order, worst first. A state this page does not know yet comes first: nothing is hidden. */

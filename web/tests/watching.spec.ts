@@ -39,6 +39,7 @@ test('one of two is killed: its row, the counts, the announcement, and its evide
 
   await dead.getByRole('link').click();
   await expect(page.locator('.hero-state')).toHaveText('dead');
+  await expect(page.locator('.hero .story')).toContainText(/its process \(PID \d+ on .+\) (ended|is gone)/);
   const evidence = page.locator('.hero .evidence li');
   await expect(evidence.first()).toContainText(/No such process \(seen .+, by (pidfd|.*process table.*)\)/);
   await expect(page.locator('.facts')).toContainText(String(pid));

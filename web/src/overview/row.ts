@@ -4,13 +4,11 @@ import { attribute, h, svg, text } from '../dom';
 import { brief, count, exact, rate, span, thresholds } from '../format';
 import { mark, remark } from '../mark';
 import { link } from '../router';
-import type { State } from '../api';
+import { UNMEASURED } from '../states';
 import { shape } from './spark';
 
 /** The bar ends at this many thresholds. */
 const BAR_END = 1.5;
-/** For these a silence is no news. */
-const UNMEASURED: ReadonlySet<State> = new Set(['finished', 'unseen', 'paused']);
 
 export class RowView {
   readonly root: HTMLElement;

@@ -29,6 +29,15 @@ export class Flips {
     return [...this.known.values()].some((one) => one.noticed_at === flip.noticed_at && one.to === flip.to);
   }
 
+  /** The newest one, as far as the store has told. */
+  latest(): Flip | null {
+    return this.newest()[0] ?? null;
+  }
+
+  private newest(): Flip[] {
+    return [...this.known.values()].sort((a, b) => (b.position ?? 0) - (a.position ?? 0));
+  }
+
   private async older(): Promise<void> {
     await this.page(this.next);
   }
@@ -52,7 +61,7 @@ export class Flips {
   }
 
   private show(): void {
-    const now = new Date(), newest = [...this.known.values()].sort((a, b) => (b.position ?? 0) - (a.position ?? 0));
+    const now = new Date(), newest = this.newest();
     this.root.hidden = newest.length === 0;
     this.more.hidden = this.next === null;
     this.list.replaceChildren(...newest.map((flip) => item(flip, now)));

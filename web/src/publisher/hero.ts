@@ -1,20 +1,20 @@
 // Its state, large: what, why, since when, on which evidence; and the buttons that pause it.
-import type { Detail, Row, State } from '../api';
+import type { Detail, Flip, Row } from '../api';
 import type { Entry } from '../fleet';
 import { attribute, h, text } from '../dom';
 import { exact, local, moment, span, thresholds } from '../format';
 import { mark, remark } from '../mark';
-import { kind } from '../states';
+import { kind, UNMEASURED } from '../states';
 import { Pause } from './pause';
 
 const BAR_END = 1.5;
-const UNMEASURED: ReadonlySet<State> = new Set(['finished', 'unseen', 'paused']);
 
 export class Hero {
   readonly root = h('section', { class: 'hero' });
   private readonly mark = mark('alive');
   private readonly state = h('span', {});
   private readonly reason = h('p', { class: 'reason' });
+  private readonly story = h('p', { class: 'story', hidden: true });
   private readonly since = h('p', { class: 'since' });
   private readonly evidence = h('ul', { class: 'evidence' });
   private readonly bar = h('div', { class: 'silence' });
@@ -28,16 +28,20 @@ export class Hero {
     this.bar.append(h('span', { class: 'rail' }, this.fill, h('i', { class: 'tick' })), this.silence);
     this.root.append(
       h('div', { class: 'hero-main' }, h('h1', {}, h('span', { class: 'hero-id' }, id), h('span', { class: 'hero-state' }, this.mark, this.state)),
-        this.reason, this.since, this.evidence),
+        this.reason, this.story, this.since, this.evidence),
       h('div', { class: 'hero-side' }, this.bar, this.pause.root));
   }
 
-  show(entry: Entry, detail: Detail): void {
+  show(entry: Entry, detail: Detail, flip: Flip | null): void {
     attribute(this.root, 'data-state', entry.state);
     remark(this.mark, entry.state);
     text(this.state, entry.state);
     attribute(this.state, 'title', kind(entry.state).meaning);
     text(this.reason, sentence(entry.state === 'alive' ? 'Heard within its threshold' : entry.reason));
+    // The flip that led here, in sentences: what happened, how that is known, what to check.
+    const story = entry.state !== 'alive' && flip?.to === entry.state && flip.cause === entry.cause ? local(flip.text, new Date(), new Date(flip.at)) : '';
+    text(this.story, story);
+    this.story.hidden = story === '';
     this.pause.show(entry.state === 'paused', detail.paused_until);
     // The evidence is that of the state shown: an answer that is older than the state has none for it.
     const evidence = detail.state === entry.state ? detail.evidence : [];

@@ -94,7 +94,7 @@ export class Publisher implements View {
     this.root.replaceChildren(this.hero.root, strip.root, h('div', { class: 'columns' },
       h('div', { class: 'column-main' }, log.root, board.root, flips.root), h('aside', { class: 'column-side', 'aria-label': 'Details' }, facts.root)));
     void strip.load().then(() => this.range.fit(strip.begun));
-    void flips.load();
+    void flips.load().then(() => this.render());
     void log.load();
   }
 
@@ -102,6 +102,7 @@ export class Publisher implements View {
   private async refresh(): Promise<void> {
     const { strip, flips, log } = this.parts;
     await Promise.all([this.load(), strip.load(), flips.load(), log.load()]);
+    this.render();
   }
 
   /** The store has a flip a moment later than the stream: it is asked until it does. */
@@ -131,7 +132,7 @@ export class Publisher implements View {
   private render(): void {
     const entry = this.entry();
     if (!this.built || !entry || !this.detail) return;
-    this.hero.show(entry, this.detail);
+    this.hero.show(entry, this.detail, this.parts.flips.latest());
     this.parts.facts.show(entry, this.detail);
     this.parts.board.show(this.detail.fields, entry.messages, entry.readings, this.stream.connection.kind === 'live');
     this.tick();
