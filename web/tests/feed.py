@@ -7,7 +7,8 @@ import sys
 import zmq
 
 address, file = sys.argv[1:]
-socket = zmq.Context().socket(zmq.XPUB)
+context = zmq.Context()
+socket = context.socket(zmq.XPUB)
 socket.setsockopt(zmq.SNDHWM, 0)
 socket.connect(address)
 with open(file) as lines:
@@ -19,5 +20,6 @@ while wanted:
 for message in messages:
     socket.send_multipart(message)
 socket.close()
-zmq.Context.instance().term()
+# Returns when all of it is sent; without it the end of this program would cut it off.
+context.term()
 print("done", flush=True)
