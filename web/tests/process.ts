@@ -59,7 +59,7 @@ export class Process {
   }
 }
 
-const LOOK_MS = 25, PATIENCE_MS = 30_000;
+const LOOK_MS = 25, PATIENCE_MS = 90_000;
 
 /** Waits for a condition, and gives what it gave. */
 export async function until<T>(what: string, condition: () => T | Promise<T>): Promise<NonNullable<T>> {
