@@ -14,6 +14,7 @@ use lastbeat_wire::{Body, Encoding, Header, Message, encode};
 use super::Api;
 use super::problem::Problem;
 use super::publishers::parse;
+use crate::command::Command;
 
 /// How long the log may take.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ const BODY_BYTES: usize = 64 << 20;
     responses(
         (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
         (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Beat, content).await
@@ -46,6 +48,7 @@ pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Resu
     responses(
         (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
         (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Start, content).await
@@ -60,6 +63,7 @@ pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Res
     responses(
         (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
         (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn fail(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Fail, content).await
@@ -78,10 +82,16 @@ async fn take(api: &Api, id: &str, body: Body<'_>, content: Content) -> Result<&
         kept.await.map_err(|_| "the log takes nothing now: the disk is full or failing".to_owned())
     };
     match tokio::time::timeout(KEPT_WITHIN, taken).await {
-        Ok(Ok(())) => Ok("ok\n"),
-        Ok(Err(reason)) => Err(Problem::unavailable(format!("{id:?}: {reason}"))),
-        Err(_) => Err(Problem::unavailable(format!("{id:?}: the log did not take it within {KEPT_WITHIN:?}"))),
+        Ok(Ok(())) => {}
+        Ok(Err(reason)) => return Err(Problem::unavailable(format!("{id:?}: {reason}"))),
+        Err(_) => return Err(Problem::unavailable(format!("{id:?}: the log did not take it within {KEPT_WITHIN:?}"))),
     }
+    // Who believes to be watched must be.
+    let watched = api.ask(|reply| Command::Detail { publisher, reply }).await?;
+    watched.map(|_| "ok\n").ok_or_else(|| {
+        let detail = format!("{id:?} is not watched: there are as many publishers as may be (max_publishers)");
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)
+    })
 }
 
 /// The beginning of a body, as text. The rest is read, too: who still sends does not see an answer.

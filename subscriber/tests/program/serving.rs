@@ -106,6 +106,19 @@ async fn a_job_is_watched_by_what_it_says_and_its_reports_are_kept() {
 }
 
 #[tokio::test]
+async fn a_beat_of_one_publisher_too_many_is_not_said_to_be_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "max_publishers = 1\n").unwrap();
+    let (_subscriber, url) = Subscriber::serve(dir.path(), &["--config", config.to_str().unwrap()]);
+    let api = Api::at(&url).await;
+    for (id, status) in [("one", 200), ("two", 507), ("one", 200)] {
+        let (answered, text) = api.ask(Method::GET, &format!("/api/v1/beat/{id}"), "").await;
+        assert_eq!(answered, status, "{id}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_filter_and_a_page_leave_the_figures_of_all_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let (_subscriber, url) = Subscriber::serve(dir.path(), &["--expect", "Never"]);
