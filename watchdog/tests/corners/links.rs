@@ -1,0 +1,109 @@
+//! Links that come, go, and are told of late.
+
+use std::time::Duration;
+
+use lastbeat_watchdog::{Cause, PublisherRules, State, WatchRules, Watchdog};
+use lastbeat_wire::{Header, Kind};
+
+use crate::bench::{Bench, FIRST, SECOND, at, of, process, say};
+
+#[test]
+fn a_message_that_comes_before_its_link_is_known_to_be_up_makes_blind_and_not_alive() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.hear(0, FIRST, &of(process(7, 2))), State::Blind);
+    assert_eq!(bench.then(1, |watchdog, now| watchdog.link_up(now, FIRST)), State::Blind);
+    assert_eq!(bench.then(50, |_, _| ()), State::Blind);
+    assert_eq!(bench.then(51, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_message_still_queued_on_a_link_that_went_down_does_not_end_blindness() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.hear(0, FIRST, &of(process(7, 2))), State::Alive);
+    assert_eq!(bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+    assert_eq!(bench.hear(10, FIRST, &of(process(7, 2))), State::Blind);
+    assert_eq!(bench.watchdog.status(at(10), "light").unwrap().silence, Some(Duration::ZERO));
+    assert_eq!(bench.then(10_000, |_, _| ()), State::Blind);
+    assert_eq!(bench.hear(10_001, SECOND, &of(process(7, 2))), State::Blind);
+    assert_eq!(bench.then(10_002, |watchdog, now| watchdog.link_up(now, SECOND)), State::Blind);
+    assert_eq!(bench.hear(10_003, SECOND, &of(process(7, 2))), State::Alive);
+}
+
+#[test]
+fn a_publisher_brought_back_without_its_links_is_judged_only_when_all_are_up() {
+    let mut bench = Bench::new();
+    say(&mut bench.watchdog, at(0), Kind::Beat, None, &of(process(7, 2)));
+    bench.watchdog.begin(at(10), Some(at(5).utc));
+    assert_eq!(bench.then(10, |watchdog, now| watchdog.link_up(now, FIRST)), State::Blind);
+    assert_eq!((bench.flip().from, bench.flip().cause), (State::Unseen, Cause::WatchdogAway));
+    assert_eq!(bench.then(1000, |_, _| ()), State::Blind);
+    assert_eq!(bench.then(1000, |watchdog, now| watchdog.link_up(now, SECOND)), State::Blind);
+    assert_eq!(bench.then(1049, |_, _| ()), State::Blind);
+    assert_eq!(bench.then(1050, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_link_that_is_down_is_not_forgotten_for_being_quiet() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    bench.hear(0, SECOND, &of(process(7, 2)));
+    bench.then(1, |watchdog, now| watchdog.link_down(now, SECOND, "reset"));
+    for beat in 0..20 {
+        bench.hear(10 * beat + 10, FIRST, &of(process(7, 2)));
+    }
+    assert_eq!(bench.then(200, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+    assert_eq!(bench.then(300, |watchdog, now| watchdog.link_up(now, SECOND)), State::Blind);
+    assert_eq!(bench.then(350, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_publisher_heard_on_a_link_that_is_no_more_is_watched_on_the_others() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    bench.hear(0, SECOND, &of(process(7, 2)));
+    bench.rules.links.pop();
+    bench.restart(10, Some(10));
+    assert_eq!(bench.then(20, |watchdog, now| watchdog.link_up(now, FIRST)), State::Blind);
+    assert_eq!(bench.then(70, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn who_was_never_heard_is_not_missed_on_the_own_link_alone_and_who_was_heard_on_it_is() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["first".to_owned(), "own".to_owned()],
+        own_link: Some(SECOND),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, SECOND));
+    assert!(bench.told.is_empty(), "it was never down");
+    assert_eq!(bench.then(1_000, |_, _| ()), State::Unseen);
+    bench.then(1_000, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(1_049, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(1_050, |_, _| ()), State::Unknown);
+    bench.then(1_060, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    assert_eq!(bench.hear(1_100, SECOND, &Header::default()), State::Alive);
+    assert_eq!(bench.then(1_149, |_, _| ()), State::Alive);
+    assert_eq!(bench.then(1_150, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn without_another_link_who_was_never_heard_is_missed_on_the_own_one() {
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    let rules = WatchRules {
+        links: vec!["own".to_owned()],
+        own_link: Some(FIRST),
+        publishers: [("light".parse().unwrap(), expected)].into(),
+        ..WatchRules::default()
+    };
+    let mut bench = Bench { watchdog: Watchdog::new(rules.clone(), at(0)), rules, told: Vec::new() };
+    bench.watchdog.begin(at(0), None);
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(49, |_, _| ()), State::Unseen);
+    assert_eq!(bench.then(50, |_, _| ()), State::Unknown);
+}

@@ -1,0 +1,158 @@
+//! Processes: their ends, their looks, two of them under one id.
+
+use std::time::Duration;
+
+use lastbeat_watchdog::{Cause, Fact, HostView, Notice, Output, Question, Reception, State, Watchdog};
+use lastbeat_wire::{Header, Kind, Now};
+
+use crate::bench::{Bench, FIRST, at, of, process, runs, say, seen};
+
+#[test]
+fn an_end_that_the_evidence_does_not_prove_is_none() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    for fact in [runs(), Fact::Stopped, Fact::ProbeFailed { reason: "EIO".to_owned() }, Fact::Will] {
+        let state = bench.then(1, |watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(fact)));
+        assert_eq!(state, State::Alive);
+    }
+    let other = bench.then(1, |watchdog, now| watchdog.exited(now, "light", process(8, 1), seen(Fact::Gone)));
+    assert_eq!(other, State::Alive);
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    assert_eq!(bench.then(2, end), State::Dead);
+    assert_eq!(bench.then(3, end), State::Dead);
+    assert_eq!((bench.flip().at, bench.flip().silence), (at(2).utc, Some(Duration::from_secs(2))));
+}
+
+#[test]
+fn an_answer_to_an_older_question_or_about_another_process_is_ignored() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.then(50, |_, _| ());
+    let first = bench.question();
+    bench.hear(50, FIRST, &of(process(7, 1)));
+    bench.then(100, |_, _| ());
+    let second = bench.question();
+    for stale in [
+        first,
+        Question { process: process(8, 1), ..second.clone() },
+        Question { publisher: "dark".parse().unwrap(), ..second.clone() },
+    ] {
+        let state = bench.then(100, |watchdog, now| watchdog.answer(now, &stale, seen(Fact::Gone)));
+        assert_eq!(state, State::Alive);
+    }
+    let state = bench.then(100, |watchdog, now| watchdog.answer(now, &second, seen(runs())));
+    assert_eq!((state, bench.flip().at), (State::Silent, at(100).utc));
+}
+
+#[test]
+fn a_late_message_while_its_process_is_looked_at_moves_the_deadline_that_was_missed() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    let header = |seconds: u64| Header {
+        process: Some(process(7, 1)),
+        uptime: Some(seconds * 1_000_000_000),
+        sent_at: Some(at(seconds).utc),
+        ..Header::default()
+    };
+    bench.hear(10, FIRST, &header(10));
+    bench.then(60, |_, _| ());
+    let question = bench.question();
+    // Sent at 11 s, a full threshold ago by both clocks: late, and yet the last that was heard.
+    let nearly = Now { monotonic: at(61).monotonic.minus(Duration::from_nanos(1)), ..at(61) };
+    assert_eq!(say(&mut bench.watchdog, nearly, Kind::Beat, Some(FIRST), &header(10)), Reception::Late);
+    assert_eq!(say(&mut bench.watchdog, at(61), Kind::Beat, Some(FIRST), &header(11)), Reception::Late);
+    let state = bench.then(61, |watchdog, now| watchdog.answer(now, &question, seen(runs())));
+    assert_eq!((state, bench.flip().at), (State::Silent, at(61).utc));
+    assert_eq!(bench.flip().silence, Some(Duration::from_secs(50)));
+    let status = bench.watchdog.status(at(70), "light").unwrap();
+    assert_eq!((status.silence, status.last_heard), (Some(Duration::from_secs(59)), Some(at(11).utc)));
+}
+
+#[test]
+fn when_one_of_two_processes_says_goodbye_the_other_is_watched_on() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.hear(10, FIRST, &of(process(8, 1)));
+    bench.hear(20, FIRST, &of(process(7, 1)));
+    assert!(bench.told.iter().any(|output| matches!(output, Output::Notice(Notice::Conflict { .. }))));
+    let bye = |watchdog: &mut Watchdog, now| say(watchdog, now, Kind::Bye, Some(FIRST), &of(process(8, 1)));
+    assert_eq!(bench.then(25, bye), State::Alive);
+    assert_eq!(bench.watchdog.status(at(25), "light").unwrap().pid, Some(7));
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    assert_eq!(bench.then(30, end), State::Dead);
+}
+
+#[test]
+fn a_will_that_looks_up_a_process_just_before_its_deadline_does_not_put_the_verdict_off() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    let will = |watchdog: &mut Watchdog, now| say(watchdog, now, Kind::Rip, Some(FIRST), &of(process(7, 1)));
+    assert_eq!(bench.then(49, will), State::Alive);
+    assert_eq!(bench.question().asked_at, at(49).monotonic);
+    assert_eq!(bench.then(50, will), State::Unknown);
+    assert_eq!((bench.flip().cause, bench.flip().at), (Cause::ProbeFailed, at(50).utc));
+}
+
+#[test]
+fn a_process_that_started_earlier_than_the_one_that_is_watched_is_no_restart() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(8, 1)));
+    bench.hear(1, FIRST, &of(process(7, 1)));
+    let status = bench.watchdog.status(at(1), "light").unwrap();
+    assert_eq!((status.pid, status.counts.restarts, status.counts.conflicts), (Some(8), 0, 0));
+    bench.hear(2, FIRST, &of(process(7, 1)));
+    let status = bench.watchdog.status(at(2), "light").unwrap();
+    assert_eq!((status.pid, status.counts.restarts, status.counts.conflicts), (Some(8), 0, 1));
+    // The one that is watched is heard no more for a threshold: now it is the other one.
+    bench.hear(50, FIRST, &of(process(7, 1)));
+    assert_eq!(bench.watchdog.status(at(50), "light").unwrap().pid, Some(7));
+}
+
+#[test]
+fn a_goodbye_on_an_earlier_boot_of_this_host_does_not_silence_a_process_on_this_one() {
+    let mut bench = Bench::new();
+    let day = 86_400;
+    bench.then(10 * day, |watchdog, now| watchdog.link_up(now, FIRST));
+    let bye = |watchdog: &mut Watchdog, now| say(watchdog, now, Kind::Bye, Some(FIRST), &of(process(7, 2)));
+    assert_eq!(bench.then(10 * day, bye), State::Finished);
+    let snapshot = bench.watchdog.snapshot(at(10 * day));
+    bench.rules.host = Some(HostView { process: process(1, 3), booted_at: at(10 * day).utc });
+    // A minute after the boot, as its own monotonic clock has it.
+    let rebooted = |seconds: u64| Now { utc: at(10 * day + seconds).utc, ..at(seconds) };
+    let mut watchdog = Watchdog::new(bench.rules, rebooted(61));
+    watchdog.restore(rebooted(61), snapshot);
+    watchdog.begin(rebooted(61), Some(at(10 * day).utc));
+    watchdog.link_up(rebooted(61), FIRST);
+    let silence = watchdog.status(rebooted(61), "light").unwrap().silence;
+    assert_eq!(silence, Some(Duration::from_secs(61)));
+    let beat = say(&mut watchdog, rebooted(63), Kind::Beat, Some(FIRST), &of(process(7, 2)));
+    assert_eq!(beat, Reception::Live);
+    assert_eq!(watchdog.status(rebooted(63), "light").unwrap().state, State::Alive);
+}
+
+#[test]
+fn while_a_process_is_looked_at_after_maintenance_it_can_speak_end_or_be_lost() {
+    let ready = || {
+        let mut bench = Bench::new();
+        bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+        bench.hear(0, FIRST, &of(process(7, 1)));
+        bench.then(10, |watchdog, now| watchdog.pause(now, "light", None));
+        assert_eq!(bench.then(100, |watchdog, now| watchdog.resume_watching(now, "light")), State::Paused);
+        assert_eq!(bench.question().asked_at, at(100).monotonic);
+        bench
+    };
+    let exited = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    assert_eq!(ready().hear(100, FIRST, &of(process(7, 1))), State::Alive);
+    assert_eq!(ready().then(100, exited), State::Dead);
+    assert_eq!(ready().then(100, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+    assert_eq!(ready().then(100, |watchdog, now| watchdog.pause(now, "light", None)), State::Paused);
+    assert_eq!(ready().then(101, |_, _| ()), State::Unknown);
+    let mut again = ready();
+    again.then(100, |watchdog, now| watchdog.pause(now, "light", None));
+    assert_eq!(again.then(200, |_, _| ()), State::Paused);
+}
