@@ -10,6 +10,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lastbeat_host::Clock;
 use lastbeat_wire::Monotonic;
 use subtle::ConstantTimeEq;
@@ -114,7 +116,9 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("basic") {
             return false;
         }
-        let Some(shown) = base64(rest) else { return false };
+        let Some(shown) = STANDARD.decode(rest).ok().and_then(|shown| String::from_utf8(shown).ok()) else {
+            return false;
+        };
         let Some((name, password)) = shown.split_once(':') else { return false };
         let by_user = self.user.as_ref().is_some_and(|(user, known)| same(name, user) & same(password, known.reveal()));
         by_user | self.token.as_ref().is_some_and(|token| same(password, token.reveal()))
@@ -123,29 +127,6 @@ impl Credentials {
 
 fn same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
-}
-
-/// Decodes base64 (RFC 4648, section 4), with padding or without.
-fn base64(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The host that was asked for: of HTTP/1 in its header, of HTTP/2 in its address.

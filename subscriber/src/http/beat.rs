@@ -24,17 +24,28 @@ const REPORT_BYTES: usize = 100_001;
 /// So much of a body is read at most, so that its sender sees the answer.
 const BODY_BYTES: usize = 64 << 20;
 
+/// What is answered to every one of them.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "it is the description only")]
+enum Answer {
+    /// It is kept
+    #[response(status = 200, content_type = "text/plain", example = json!("ok\n"))]
+    Kept(String),
+    /// The log takes nothing now; try again
+    #[response(status = 503, content_type = "application/problem+json")]
+    NotKept(#[to_schema] Problem),
+    /// There are as many publishers as may be: it is not watched
+    #[response(status = 507, content_type = "application/problem+json")]
+    NotWatched(#[to_schema] Problem),
+}
+
 /// It is alive, and what it was to do is done.
 ///
 /// Answered once the log has it. A body is kept as the report: its first 100,000 bytes.
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}", tag = "beats",
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    responses(
-        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
-        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
-    ))]
+    responses(Answer))]
 pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Beat, content).await
 }
@@ -45,11 +56,7 @@ pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Resu
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}/start", tag = "beats",
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    responses(
-        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
-        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
-    ))]
+    responses(Answer))]
 pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Start, content).await
 }
@@ -60,11 +67,7 @@ pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Res
 #[utoipa::path(method(get, post), path = "/api/v1/beat/{id}/fail", tag = "beats",
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
-    responses(
-        (status = 200, description = "It is kept", body = String, content_type = "text/plain", example = "ok\n"),
-        (status = 503, description = "The log takes nothing now; try again", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "There are as many publishers as may be: it is not watched", body = Problem, content_type = "application/problem+json"),
-    ))]
+    responses(Answer))]
 pub async fn fail(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
     take(&state, &id, Body::Fail, content).await
 }
