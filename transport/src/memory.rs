@@ -148,8 +148,8 @@ pub(crate) fn subscribe(
 ) -> Subscription {
     let (hub, stop) = (Hub::named(name), CancellationToken::new());
     let admission = Admission::new(Filter::new(options.topics));
-    let asked = hub.clone();
-    let asker = Asker::new(admission.inbox(), move |request| asked.ask(request));
+    let upstream = hub.clone();
+    let asker = Asker::new(admission.inbox(), move |request| upstream.ask(request));
     let key = hub.add(admission, &Inbox { link, incoming, stop: stop.clone() });
     Subscription::without_thread(stop, move || hub.remove(key)).with_asker(asker)
 }
