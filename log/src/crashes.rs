@@ -67,7 +67,12 @@ impl Model {
     }
 
     /// Holds what was read, and what was reported lost, against what was promised to be there.
-    fn check(&self, read: &[(Position, Vec<u8>)], recovery: &Recovery, promised: Position) -> Result<(), TestCaseError> {
+    fn check(
+        &self,
+        read: &[(Position, Vec<u8>)],
+        recovery: &Recovery,
+        promised: Position,
+    ) -> Result<(), TestCaseError> {
         prop_assert!(read.is_sorted_by(|(one, _), (other, _)| one < other));
         for record in read {
             let known = self.appended.contains(record) || self.former.contains(record);
@@ -101,7 +106,13 @@ fn promised(progress: Progress, crash: Crash) -> Position {
 }
 
 /// Opens a log on what a crash left, and holds it against the model. What follows never takes a place that was taken.
-fn recover(machine: Machine, dir: &Path, model: &Model, promised: Position, cursor: Position) -> Result<Log, TestCaseError> {
+fn recover(
+    machine: Machine,
+    dir: &Path,
+    model: &Model,
+    promised: Position,
+    cursor: Position,
+) -> Result<Log, TestCaseError> {
     let (log, recovery) = Log::open_on(machine.clone(), dir, LogOptions { not_before: cursor, ..OPTIONS }).unwrap();
     machine.promises(log.handle().progress());
     model.check(&read_all(&log), &recovery, promised)?;
@@ -136,11 +147,7 @@ fn crashes(history: &History, most: usize) -> Vec<Crash> {
 
 /// What the next process starts from: after the death of one alone, the kernel still has what was not synced.
 fn left(history: &History, crash: Crash) -> History {
-    if crash == Crash::Kill {
-        history.clone()
-    } else {
-        History { base: history.after(crash).0, calls: Vec::new() }
-    }
+    if crash == Crash::Kill { history.clone() } else { History { base: history.after(crash).0, calls: Vec::new() } }
 }
 
 /// Ends a history at each of its calls from the `first` on, and in the midst of each write; hands out how it ended and

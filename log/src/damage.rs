@@ -82,6 +82,9 @@ pub(crate) fn set_aside(
 pub(crate) fn move_aside(disk: &mut impl Disk, dir: &Path, range: Range<u64>, segment: &Path) -> io::Result<Damage> {
     let path = place(dir, &range);
     disk::make_dir(disk, disk::directory(&path))?;
+    // A killed process may have left its bytes in the kernel only.
+    let mut file = disk.open(segment)?;
+    disk.sync(&mut file)?;
     disk.rename(segment, &path)?;
     disk.sync_dir(dir)?;
     let (from, to) = (Position(range.start), Position(range.end));

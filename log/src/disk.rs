@@ -84,7 +84,12 @@ pub(crate) fn make_dir(disk: &mut impl Disk, dir: &Path) -> io::Result<()> {
 }
 
 /// Writes all of the bytes at a place of a file.
-pub(crate) fn write_all<D: Disk>(disk: &mut D, file: &mut D::File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_all<D: Disk>(
+    disk: &mut D,
+    file: &mut D::File,
+    mut offset: u64,
+    mut bytes: &[u8],
+) -> io::Result<()> {
     while !bytes.is_empty() {
         match disk.write_at(file, offset, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

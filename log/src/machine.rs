@@ -229,8 +229,7 @@ impl Machine {
                 next = next.max(inode + 1);
             }
         }
-        let recorder =
-            Recorder { root: root.to_owned(), history, names: state.names, next, earlier, promised: None };
+        let recorder = Recorder { root: root.to_owned(), history, names: state.names, next, earlier, promised: None };
         Self(Arc::new(Mutex::new(recorder)))
     }
 

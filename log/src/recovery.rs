@@ -42,7 +42,9 @@ pub(crate) fn recover(disk: &mut impl Disk, dir: &Path) -> Result<Recovered, Log
     for base in segment::list(dir)? {
         let mut examined = Examined::open(dir, base)?;
         beyond = beyond.max(examined.end);
-        let Some(follows) = examined.check_header(disk, last.as_ref().map(|last| last.end), &mut damage)? else { continue };
+        let Some(follows) = examined.check_header(disk, last.as_ref().map(|last| last.end), &mut damage)? else {
+            continue;
+        };
         if let Some(previous) = last.as_ref().and_then(|last| segments.get_mut(&last.base)) {
             if previous.end < follows {
                 let (from, to) = (Position(previous.end), Position(follows));
