@@ -1,7 +1,7 @@
 //! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,11 +96,7 @@ impl Memory {
         }
         let kept = Kept { version: VERSION, position: position.0, snapshot };
         let bytes = rmp_serde::to_vec_named(&kept).map_err(io::Error::other)?;
-        let fresh = self.path.with_extension("snapshot.new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, &self.path)?;
+        lastbeat_log::write_whole(&self.path, &bytes)?;
         self.position.store(position.0, Ordering::Release);
         *written = turn.0;
         Ok(())
