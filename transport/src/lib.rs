@@ -23,6 +23,8 @@ pub use asking::Asker;
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
 pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
 pub use error::TransportError;
+#[doc(hidden)]
+pub use mqtt::screen::{Changed, Screen};
 pub use options::{PublishOptions, Session, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};
 pub use subscription::Subscription;
