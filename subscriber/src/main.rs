@@ -2,6 +2,7 @@
 
 mod announce;
 mod board;
+mod capture;
 mod cli;
 mod command;
 mod config;
@@ -41,6 +42,10 @@ fn main() -> ExitCode {
         Some(Command::Export(args)) => {
             logging::begin(None);
             export::run(args)
+        }
+        Some(Command::Capture(args)) => {
+            logging::begin(None);
+            capture::run(&args)
         }
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::Sender;
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
 pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
 pub use error::TransportError;
-pub use options::{PublishOptions, SubscribeOptions};
+pub use options::{PublishOptions, Session, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};
 pub use subscription::Subscription;
 
