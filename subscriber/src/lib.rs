@@ -26,7 +26,4 @@ mod store;
 mod table;
 mod told;
 
-#[doc(hidden)]
-pub mod fuzzed;
-
 pub use program::main;

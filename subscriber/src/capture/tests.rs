@@ -44,9 +44,9 @@ fn captured(dir: &Path) -> std::path::PathBuf {
     let mut writer = Writer::create(&path, BEGAN, vec!["memory://one".into(), "memory://two".into()]).unwrap();
     writer.link_up(after(1), LinkIndex(1)).unwrap();
     let payload = encode(&Message { header: header(), body: Body::Beat, log: None }, Encoding::Json);
-    let beat = Delivery { topic: b"beat/light-1", payload: &payload, retained: false };
+    let beat = Delivery { topic: b"beat/light-1", payload: &payload, retained: false, resent: false };
     writer.message(after(2), LinkIndex(1), beat).unwrap();
-    let odd = Delivery { topic: b"\xff\n", payload: b"12", retained: true };
+    let odd = Delivery { topic: b"\xff\n", payload: b"12", retained: true, resent: false };
     writer.message(after(2), LinkIndex(0), odd).unwrap();
     writer.link_down(after(3), LinkIndex(1), "the peer\nis gone").unwrap();
     let summary = writer.end(after(4)).unwrap();
@@ -132,7 +132,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         let mut writer = Writer::create(&path, BEGAN, vec!["memory://one".into()]).unwrap();
-        let delivery = Delivery { topic: &topic, payload: &payload, retained };
+        let delivery = Delivery { topic: &topic, payload: &payload, retained, resent: false };
         writer.message(after(at.into()), LinkIndex(0), delivery).unwrap();
         drop(writer);
         let (events, _) = read(&std::fs::read(&path).unwrap()).unwrap();
