@@ -1,6 +1,7 @@
 //! [`Ledger`]: what must hold whatever happens. It books what the watchdog was told and checks everything it says.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lastbeat_watchdog::{Cause, Dead, Fact, Flip, Output, Reception, State, Status, WatchRules, Watchdog};
 use lastbeat_wire::{Kind, Monotonic, Now, UtcNanos};
@@ -32,6 +33,8 @@ struct Account {
     failure: bool,
     /// What came last that was taken in.
     latest: Option<Kind>,
+    /// The threshold since the last message, or the last start of the watchdog.
+    threshold: Option<Duration>,
     last_flip: Option<Flip>,
     last_flip_at: Option<Monotonic>,
 }
@@ -49,6 +52,7 @@ impl Ledger {
         for account in self.accounts.values_mut() {
             account.last_flip_at = None;
             account.seen_since = None;
+            account.threshold = None;
         }
     }
 
@@ -79,6 +83,9 @@ impl Ledger {
             return;
         }
         let account = self.accounts.entry(delivery.publisher.clone()).or_default();
+        if reception == Reception::Live {
+            account.threshold = after.as_ref().map(|after| after.threshold);
+        }
         match reception {
             Reception::Live | Reception::Late => account.taken_in += 1,
             Reception::Duplicate => account.duplicates += 1,
@@ -176,7 +183,10 @@ impl Ledger {
 
     fn check_verdict(&self, now: Now, flip: &Flip) {
         let publisher = flip.publisher.as_str();
-        let threshold = self.threshold(publisher);
+        let threshold = self.accounts[publisher].threshold.unwrap_or(self.rules.threshold_of(&flip.publisher).0);
+        let adaptive = self.rules.threshold_of(&flip.publisher).1.is_some();
+        let told = flip.evidence.iter().any(|evidence| matches!(evidence.fact, Fact::Adaptive { .. }));
+        assert!(flip.from != State::Alive || !told || adaptive, "its threshold is fixed: {flip:?}");
         assert!(self.heard_now(publisher).is_some(), "a verdict while blind: {flip:?}");
         assert!(now.monotonic >= self.settled_at, "a verdict before waiting messages were taken: {flip:?}");
         let ended = flip.to == State::Dead && flip.cause != Cause::Will;
@@ -196,10 +206,15 @@ impl Ledger {
     }
 
     fn check_status(&mut self, status: &Status) {
+        let (fixed, adaptive) = self.rules.threshold_of(&status.publisher);
+        let (least, most) = adaptive.map_or((fixed, fixed), |bounds| (bounds.at_least, bounds.at_most));
+        assert!((least..=most).contains(&status.threshold), "outside of its bounds: {status:?}");
         let Some(account) = self.accounts.get_mut(status.publisher.as_str()) else {
             assert_eq!(status.state, State::Unseen);
             return;
         };
+        let since = *account.threshold.get_or_insert(status.threshold);
+        assert_eq!(status.threshold, since, "a threshold changed between two messages: {status:?}");
         if let Some(flip) = &account.last_flip {
             assert_eq!((flip.to, flip.at), (status.state, status.since), "not what was told last");
         }
@@ -240,10 +255,6 @@ impl Ledger {
 
     fn unsettled(&self, now: Now) -> bool {
         now.monotonic <= self.settled_at.plus(self.rules.probe_limit)
-    }
-
-    fn threshold(&self, publisher: &str) -> std::time::Duration {
-        self.rules.publishers.get(publisher).and_then(|own| own.threshold).unwrap_or(self.rules.threshold)
     }
 
     fn heard_now(&self, publisher: &str) -> Option<Monotonic> {
