@@ -154,7 +154,7 @@ impl Adaptive {
         let longest = memory.tail()[0];
         let wanted = usual.max(longest.saturating_add(longest / 2));
         let by_phi = Tail::of(memory).map_or(0, |tail| tail.exceeded_by(PHI));
-        self.memory.wanted = enough.then_some(wanted.max(by_phi));
+        self.memory.wanted = enough.then(|| rounded_up(wanted.max(by_phi)));
         self.put_in_force();
     }
 
@@ -225,6 +225,15 @@ impl Tail {
         let beyond = beyond as u64;
         self.begins.saturating_add(beyond)
     }
+}
+
+/// To two digits, so that a threshold reads well and is not another one after every message.
+fn rounded_up(nanos: u64) -> u64 {
+    let mut unit = 1;
+    while nanos / unit >= 100 {
+        unit *= 10;
+    }
+    nanos.div_ceil(unit).saturating_mul(unit)
 }
 
 fn nanos(span: Duration) -> u64 {
@@ -315,6 +324,15 @@ mod tests {
             (0..16).for_each(|_| adaptive.learn(Duration::from_secs(1)));
         }
         assert_eq!(adaptive.threshold(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn thresholds_have_two_digits() {
+        for (nanos, rounded) in
+            [(0, 0), (99, 99), (100, 100), (101, 110), (4_137_000_001, 4_200_000_000), (u64::MAX, u64::MAX)]
+        {
+            assert_eq!(rounded_up(nanos), rounded);
+        }
     }
 
     #[test]

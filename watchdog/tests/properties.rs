@@ -5,13 +5,13 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lastbeat_simulation::{Place, Process};
 use lastbeat_watchdog::State;
 use lastbeat_wire::Kind;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use simulation::event::{Deed, Event, Parcel};
-use simulation::process::Process;
-use simulation::script::{Place, Rules, Span, Traits, Within};
+use simulation::script::{Rules, Span, Traits, Within};
 use simulation::world::World;
 
 const SECOND: i64 = 1_000_000_000;
@@ -30,9 +30,9 @@ fn publishers() -> BTreeMap<String, Traits> {
         Traits { tells: Vec::new(), expected: true, ..Traits::default() },
         Traits { beats: Some(Span(SECOND)), threshold: Some(Span(3 * SECOND)), ..Traits::default() },
         Traits {
-            beats: Some(Span(SECOND)),
-            threshold: Some(Span(5 * SECOND)),
-            adaptive: Some(Within { at_least: Span(2 * SECOND), at_most: Span(20 * SECOND) }),
+            beats: Some(Span(4 * SECOND)),
+            threshold: Some(Span(18 * SECOND)),
+            adaptive: Some(Within { at_least: Span(5 * SECOND), at_most: Span(40 * SECOND) }),
             ..Traits::default()
         },
     ];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lastbeat_simulation::Place;
 use serde::{Deserialize, Deserializer, de};
 
 use super::event::Event;
@@ -65,19 +66,6 @@ pub struct Traits {
 pub struct Within {
     pub at_least: Span,
     pub at_most: Span,
-}
-
-/// Where a process runs, as seen from the watchdog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// On the watchdog's host.
-    #[default]
-    Here,
-    /// On the watchdog's host, in another PID namespace.
-    Container,
-    /// On another host.
-    Elsewhere,
 }
 
 /// One instant: first the events, then what is expected.
