@@ -24,6 +24,7 @@ mod run;
 mod service;
 mod store;
 mod table;
+mod threshold;
 mod told;
 
 pub use program::main;

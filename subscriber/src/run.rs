@@ -154,6 +154,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
     let host = lastbeat_host::booted_at().map(|booted_at| HostView { process: own.process, booted_at });
     WatchRules {
         threshold: settings.threshold,
+        adaptive: settings.adaptive,
         links: links.iter().map(|link| link.name.clone()).collect(),
         own_link: own_link(links),
         host,
