@@ -2,7 +2,10 @@
 
 mod access;
 mod described;
+mod killed;
 mod measure;
+#[path = "../../../transport/tests/conformance/mosquitto.rs"]
+mod mosquitto;
 mod past;
 mod serving;
 mod support;
