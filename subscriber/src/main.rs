@@ -14,6 +14,7 @@ mod intake;
 mod logging;
 mod memory;
 mod metrics;
+mod outlet;
 mod pace;
 mod probe;
 mod receipts;
@@ -21,6 +22,7 @@ mod record;
 mod run;
 mod service;
 mod store;
+mod systemd;
 mod table;
 mod told;
 
@@ -39,8 +41,10 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::Export(args)) => {
-            logging::begin(None);
-            export::run(args)
+            let stderr = logging::begin(None);
+            let done = export::run(args);
+            run::flush([stderr]);
+            done
         }
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),

@@ -9,4 +9,6 @@ mod mosquitto;
 mod past;
 mod serving;
 mod support;
+mod systemd;
+mod unread;
 mod watching;
