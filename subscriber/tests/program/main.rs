@@ -4,8 +4,13 @@ mod access;
 mod adapting;
 mod capturing;
 mod described;
+mod killed;
 mod measure;
+#[path = "../../../transport/tests/conformance/mosquitto.rs"]
+mod mosquitto;
 mod past;
 mod serving;
 mod support;
+mod systemd;
+mod unread;
 mod watching;
