@@ -1,6 +1,7 @@
 //! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing comes to what reads bytes.
 
 mod announce;
+mod attended;
 mod board;
 mod cli;
 mod command;
@@ -19,11 +20,13 @@ mod probe;
 mod program;
 mod receipts;
 mod record;
+mod refusals;
 mod run;
 mod service;
 mod store;
 mod table;
 mod told;
+mod vocabulary;
 
 #[doc(hidden)]
 pub mod fuzzed;

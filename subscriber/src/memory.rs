@@ -43,6 +43,13 @@ pub struct Kept {
     snapshot: Snapshot,
 }
 
+impl Kept {
+    /// The snapshot alone.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+}
+
 impl Memory {
     /// The file in the log's directory.
     pub fn in_dir(dir: &Path) -> Self {
@@ -148,9 +155,13 @@ pub fn bring_back(
 /// Tells the watchdog a record of the time before; the record's own time.
 fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        // One that can't be read is refused again, and shows as before that its publisher lives.
-        Record::Message(message) | Record::Refused { message, .. } => {
-            replay_message(watchdog, now, message);
+        Record::Message(message) => {
+            replay_message(watchdog, now, message, true);
+            Some(message.received_at)
+        }
+        // One that was refused is refused again, and shows as before that its publisher lives.
+        Record::Refused { message, .. } => {
+            replay_message(watchdog, now, message, false);
             Some(message.received_at)
         }
         Record::Status(status) => Some(status.at),
@@ -163,7 +174,7 @@ fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcN
     }
 }
 
-fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
+fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_read: bool) {
     let Ok(topic) = Topic::parse(message.topic) else { return };
     let decoded = decode(topic.kind, message.payload);
     let nothing = Header::default();
@@ -177,7 +188,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             kind: topic.kind,
             link: None,
             retained: message.retained,
-            readable: decoded.is_ok(),
+            readable: was_read && decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
             log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },
