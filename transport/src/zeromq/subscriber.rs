@@ -225,7 +225,7 @@ impl Receiver {
         while looked_at < BATCH_MESSAGES && batch.byte_len() < BATCH_BYTES {
             match self.receive() {
                 Received::Nothing => break,
-                Received::Malformed => {}
+                Received::Malformed => batch.malformed += 1,
                 Received::Message => {
                     let [topic, payload] = &self.frames;
                     if let Some((topic, resent)) = self.admission.admit(topic) {
@@ -235,7 +235,7 @@ impl Receiver {
             }
             looked_at += 1;
         }
-        if !batch.is_empty() {
+        if !batch.is_empty() || batch.malformed > 0 {
             self.inbox.hand(Arrival::Batch(batch))?;
         }
         Ok(looked_at > 0)
