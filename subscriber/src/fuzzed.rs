@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::record::Record;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
+use crate::systemd::Systemd;
 
 /// Reads a configuration file's text; what is wrong with it.
 pub fn settings(toml: &str) -> Result<(), String> {
@@ -158,6 +159,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         report_every: Duration::from_secs(10),
         announcer: Announcer::Quiet,
         board: Some(handover),
+        systemd: Systemd::from_env(now.monotonic),
     };
     let service = Service::new(wiring, now);
     tokio::spawn(async move {
