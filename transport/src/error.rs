@@ -32,6 +32,14 @@ pub enum TransportError {
         /// ZeroMQ's reason.
         source: zmq::Error,
     },
+    /// A key or a list of keys that is not as it should be.
+    #[error("{place}: {reason}")]
+    Key {
+        /// The file, variable or option.
+        place: String,
+        /// What is wrong with it; no secret.
+        reason: String,
+    },
     /// The MQTT client refuses something.
     #[error("{place}: {doing}: {source}")]
     Mqtt {
