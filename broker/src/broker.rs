@@ -67,8 +67,7 @@ impl Broker {
     pub fn start(options: &Options, curve: &Curve) -> anyhow::Result<(Self, Stopper)> {
         let context = zmq::Context::new();
         context.set_io_threads(i32::from(options.io_threads)).context("can't set the number of I/O threads")?;
-        let settings =
-            SocketSettings { high_water_mark: options.high_water_mark as usize, keepalive: options.keepalive };
+        let settings = SocketSettings { high_water_mark: options.high_water_mark(), keepalive: options.keepalive };
         let gate = curve.gate(&context).context("can't let keys in")?;
         let (front, publishers) = socket(&context, zmq::XSUB, settings, curve)?;
         let (back, subscribers) = socket(&context, zmq::XPUB, settings, curve)?;

@@ -27,12 +27,14 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "tcp://127.0.0.1:5556")]
     pub subscribers: Vec<ZmqEndpoint>,
 
-    /// Most messages held for each peer: those received from a publisher, and those that a subscriber has not taken yet.
+    /// Most messages held for each peer: those received from a publisher, and those that a subscriber has not taken yet
+    /// [default: 100000, with keys 20000].
     ///
     /// libzmq's own 1,000 is a millisecond of full load. At 200 bytes a message 100,000 are some 30 MB for a peer that
-    /// is as far behind as it may be, and nothing for one that keeps up.
-    #[arg(long, value_name = "MESSAGES", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub high_water_mark: u32,
+    /// is as far behind as it may be, and nothing for one that keeps up. A subscriber that is full must take half of them
+    /// within the broker's patience; what is encrypted takes it longer.
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub high_water_mark: Option<u32>,
 
     /// How long a full subscriber is waited for before messages pass it by.
     ///
@@ -83,6 +85,12 @@ pub enum Command {
 }
 
 impl Options {
+    /// Most messages held for each peer.
+    pub fn high_water_mark(&self) -> usize {
+        let default = if self.lock() == Lock::Open { 100_000 } else { 20_000 };
+        self.high_water_mark.unwrap_or(default) as usize
+    }
+
     /// Which keys are asked for.
     pub fn lock(&self) -> Lock {
         match (&self.key, &self.allow) {

@@ -11,7 +11,7 @@ use crate::{TransportError, zeromq::Lock};
 pub enum Endpoint {
     /// `zmq+tcp://host:port[?bind]` or `zmq+ipc:///path[?bind]`; with `server=`, or with `bind` and `key=`, locked.
     Zmq(ZmqEndpoint),
-    /// `mqtt://[user[:password]@]host[:1883]` or `mqtts://…[:8883][?ca=file]`.
+    /// `mqtt://[user[:password]@]host[:1883]` or `mqtts://…[:8883][?ca=file&cert=file&key=file]`.
     Mqtt(MqttEndpoint),
     /// `memory://name`: within this process, for tests.
     Memory(String),
@@ -58,10 +58,25 @@ pub enum Security {
     /// In the clear.
     Plain,
     /// TLS.
-    Tls {
-        /// PEM file with the authorities to trust; `None` trusts the system's.
-        ca: Option<PathBuf>,
-    },
+    Tls(Tls),
+}
+
+/// Which certificates go with TLS, all in PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The authorities to trust; `None` trusts the system's.
+    pub ca: Option<PathBuf>,
+    /// What the broker is shown, if it asks.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate and its key, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, followed by those that lead to an authority that the broker knows.
+    pub certificate: PathBuf,
+    /// Its key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// A password that doesn't print itself.
@@ -96,7 +111,7 @@ impl FromStr for Endpoint {
             "zmq+tcp" => zmq_tcp(&url),
             "zmq+ipc" => zmq_ipc(&url),
             "mqtt" => mqtt(&url, 1883, Security::Plain),
-            "mqtts" => mqtt(&url, 8883, Security::Tls { ca: None }),
+            "mqtts" => mqtt(&url, 8883, Security::Tls(Tls::default())),
             "memory" => memory(&url),
             other => Err(format!("no transport is called {other:?}; there are zmq+tcp, zmq+ipc, mqtt, mqtts, memory")),
         }
@@ -172,13 +187,10 @@ fn way_and_lock(url: &Url) -> Result<(Way, Lock), String> {
 fn mqtt(url: &Url, default_port: u16, mut security: Security) -> Result<Endpoint, String> {
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?.to_owned();
     no_path(url)?;
-    for (name, value) in url.query_pairs() {
-        match (&*name, &mut security) {
-            ("ca", Security::Tls { ca }) if !value.is_empty() => *ca = Some(PathBuf::from(&*value)),
-            ("ca", Security::Tls { .. }) => return Err("option ca names no file".to_owned()),
-            ("ca", Security::Plain) => return Err("option ca is for mqtts".to_owned()),
-            (other, _) => return Err(format!("no option is called {other:?}; there is ca, for mqtts")),
-        }
+    if let Security::Tls(tls) = &mut security {
+        *tls = tls_options(url)?;
+    } else if let Some((name, _)) = url.query_pairs().next() {
+        return Err(format!("option {name} is for mqtts, if there is one"));
     }
     let user = Some(percent_decode(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(percent_decode).transpose()?.map(Password);
@@ -186,6 +198,28 @@ fn mqtt(url: &Url, default_port: u16, mut security: Security) -> Result<Endpoint
         return Err("has a password without a user".to_owned());
     }
     Ok(Endpoint::Mqtt(MqttEndpoint { host, port: url.port().unwrap_or(default_port), user, password, security }))
+}
+
+fn tls_options(url: &Url) -> Result<Tls, String> {
+    let (mut ca, mut certificate, mut key) = (None, None, None);
+    for (name, value) in url.query_pairs() {
+        let place = match &*name {
+            "ca" => &mut ca,
+            "cert" => &mut certificate,
+            "key" => &mut key,
+            other => return Err(format!("no option is called {other:?}; there are ca, cert and key")),
+        };
+        if value.is_empty() {
+            return Err(format!("option {name} names no file"));
+        }
+        *place = Some(PathBuf::from(&*value));
+    }
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+        (None, None) => None,
+        _ => return Err("options cert and key come together".to_owned()),
+    };
+    Ok(Tls { ca, client })
 }
 
 fn memory(url: &Url) -> Result<Endpoint, String> {
@@ -249,10 +283,17 @@ impl fmt::Display for MqttEndpoint {
             write!(f, "{user}@")?;
         }
         write!(f, "{}:{}", self.host, self.port)?;
-        match &self.security {
-            Security::Tls { ca: Some(ca) } => write!(f, "?ca={}", ca.display()),
-            _ => Ok(()),
+        let Security::Tls(Tls { ca, client }) = &self.security else { return Ok(()) };
+        let (certificate, key) =
+            (client.as_ref().map(|client| &client.certificate), client.as_ref().map(|client| &client.key));
+        let mut mark = '?';
+        for (name, path) in [("ca", ca.as_ref()), ("cert", certificate), ("key", key)] {
+            if let Some(path) = path {
+                write!(f, "{mark}{name}={}", path.display())?;
+                mark = '&';
+            }
         }
+        Ok(())
     }
 }
 
@@ -275,6 +316,8 @@ mod tests {
             "mqtt://127.0.0.1:1883",
             "mqtt://kim@[::1]:2883",
             "mqtts://kim@broker.example:8883?ca=/etc/ca.pem",
+            "mqtts://broker.example:8883?ca=/etc/ca.pem&cert=/etc/kim.pem&key=/etc/kim.key",
+            "mqtts://broker.example:8883?cert=/etc/kim.pem&key=/etc/kim.key",
             "memory://hub",
         ] {
             assert_eq!(url.parse::<Endpoint>().unwrap().to_string(), url);
@@ -317,6 +360,8 @@ mod tests {
             ("zmq+ipc://host", "names no file"),
             ("mqtt://h?ca=x", "for mqtts"),
             ("mqtts://h?ca=", "names no file"),
+            ("mqtts://h?cert=x", "come together"),
+            ("mqtts://h?cart=x", "there are ca, cert and key"),
             ("mqtt://h/topic", "path"),
             ("memory://", "no name"),
         ] {

@@ -50,6 +50,14 @@ pub enum TransportError {
         /// The client's reason.
         source: paho_mqtt::Error,
     },
+    /// A certificate or key that TLS can't use.
+    #[error("{place}: {reason}")]
+    Tls {
+        /// The endpoint, without its password.
+        place: String,
+        /// What is wrong, with the file's name.
+        reason: String,
+    },
     /// The MQTT broker doesn't let us in: a wrong user or password, or no right to connect.
     #[error("{place}: the broker refuses to let us in: {reason}")]
     Refused {

@@ -19,7 +19,7 @@ pub mod zeromq;
 use tokio::sync::mpsc::Sender;
 
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
-pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
+pub use endpoint::{ClientCertificate, Endpoint, MqttEndpoint, Password, Security, Tls, Way, ZmqEndpoint};
 pub use error::TransportError;
 pub use options::{PublishOptions, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};

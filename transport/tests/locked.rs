@@ -138,6 +138,8 @@ fn strangers_that_knock_at_a_bound_publisher_do_not_cost_it_its_subscriber() {
         // It hangs up on them, having said what it is.
         stranger.set_read_timeout(Some(PATIENCE)).unwrap();
         let _ = stranger.read_to_end(&mut Vec::new());
+        // Looks who has left.
+        assert!(publisher.wait_ready("sensor/1", PATIENCE));
         send(&mut *publisher, "sensor/1", b"after");
         assert_eq!(listener.payload(), "after");
     }
