@@ -1,6 +1,6 @@
 //! [`Diagnosis`]: finds out why TLS with a broker fails, for the client library does not say. Carries no messages.
 
-use std::{fmt, io::Write, net::IpAddr, path::Path, time::Duration};
+use std::{fmt, net::IpAddr, path::Path, time::Duration};
 
 use openssl::{
     error::ErrorStack,
