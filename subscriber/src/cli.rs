@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
@@ -30,6 +31,8 @@ pub enum Command {
     SampleConfig,
     /// Write readings or heartbeats as a table, from the store or from InfluxDB.
     Export(ExportArgs),
+    /// Record when messages come, without what is in them, into a file.
+    Capture(CaptureArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -105,6 +108,8 @@ EXAMPLES
     lastbeat-subscriber --from zmq+tcp://127.0.0.1:5556 --store lastbeat.db
   The readings of an hour, as a spreadsheet takes them:
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
+  When messages come, for an hour, beside a subscriber that runs:
+    lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:

@@ -56,20 +56,50 @@ pub enum Finding {
     Exited(PublisherId, ProcessIdentity, Evidence),
 }
 
+/// What the intake appends to: the log, or a simulated one.
+pub trait Journal {
+    /// Appends a record in memory, see [`Log::append`].
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError>;
+    /// Hands what was appended to the writer, see [`Log::commit`].
+    fn commit(&mut self);
+    /// Where the next record will stand.
+    fn end(&self) -> Position;
+    /// Bytes that wait for the disk.
+    fn pending_bytes(&self) -> u64;
+}
+
+impl Journal for Log {
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError> {
+        Log::append(self, kind, body)
+    }
+
+    fn commit(&mut self) {
+        Log::commit(self);
+    }
+
+    fn end(&self) -> Position {
+        Log::end(self)
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        Log::pending_bytes(self)
+    }
+}
+
 /// The watchdog and the log, fed with events.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Intake<J = Log> {
     watchdog: Watchdog,
-    log: Log,
+    log: J,
     totals: Totals,
     last_received: UtcNanos,
     /// Most bytes that may wait for the disk.
     pending_bytes: u64,
 }
 
-impl Intake {
+impl<J: Journal> Intake<J> {
     /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory.
-    pub fn new(watchdog: Watchdog, log: Log, pending_bytes: u64) -> Self {
+    pub fn new(watchdog: Watchdog, log: J, pending_bytes: u64) -> Self {
         Self { watchdog, log, totals: Totals::default(), last_received: UtcNanos(i64::MIN), pending_bytes }
     }
 
@@ -84,12 +114,12 @@ impl Intake {
     }
 
     /// The log.
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &J {
         &self.log
     }
 
     /// Gives the log back, to be closed.
-    pub fn into_log(self) -> Log {
+    pub fn into_log(self) -> J {
         self.log
     }
 
@@ -143,7 +173,7 @@ impl Intake {
             Reception::Live | Reception::Late | Reception::Retained => match &decoded {
                 Ok(_) => {
                     let late = reception == Reception::Late;
-                    let Delivery { topic, payload, retained } = delivery;
+                    let Delivery { topic, payload, retained, resent: _ } = delivery;
                     let message = Message { received_at, retained, late, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }

@@ -247,7 +247,7 @@ async fn drain(following: Vec<Following>, stop: &CancellationToken) {
 }
 
 /// The first SIGINT or SIGTERM stops in order, a second one at once.
-fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     tokio::spawn(async move {

@@ -6,6 +6,7 @@
 mod connector;
 mod outbound;
 mod relay;
+pub mod screen;
 mod subscriber;
 mod tls;
 

@@ -5,13 +5,13 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lastbeat_simulation::{Place, Process};
 use lastbeat_watchdog::State;
 use lastbeat_wire::Kind;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use simulation::event::{Deed, Event, Parcel};
-use simulation::process::Process;
-use simulation::script::{Place, Rules, Span, Traits};
+use simulation::script::{Rules, Span, Traits};
 use simulation::world::World;
 
 const SECOND: i64 = 1_000_000_000;

@@ -1,7 +1,7 @@
 //! [`RefusedPoints`]: the file of points that the server would not take, a JSON object a line, with its reason.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use lastbeat_wire::UtcNanos;
@@ -51,11 +51,57 @@ impl RefusedPoints {
         }
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => OpenOptions::new().create(true).append(true).open(&self.path)?,
+            None => self.open()?,
         };
         file.write_all(&text)?;
         file.sync_data()?;
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Opens the file, its name on the disk. A line that a killed process left unfinished is ended, so that the next one
+    /// can be read; its point will come again.
+    fn open(&self) -> io::Result<File> {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_at_any_byte_costs_no_line_that_was_set_aside_before_or_after() {
+        let lines = [b"sensor lux=1 1".as_slice(), b"sensor lux=2 2", b"sensor lux=3 3"];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("refused.jsonl");
+        let add = |lines: &[&[u8]]| {
+            RefusedPoints::new(path.clone()).add(UtcNanos(1), "t", "r", lines.iter().copied()).unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        let one = add(&lines[..1]).len();
+        let whole = add(&lines[1..]);
+        for cut in one..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            // Its shipment is sent again, and refused again.
+            let text = add(&lines[1..]);
+            let entries = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            let found: Vec<serde_json::Value> = entries.collect();
+            for line in lines {
+                let line = std::str::from_utf8(line).unwrap();
+                assert!(found.iter().any(|entry| entry["line"] == line), "cut at {cut}: {line} is not there");
+            }
+        }
     }
 }

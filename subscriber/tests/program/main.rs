@@ -1,6 +1,7 @@
 //! The subscriber as a process: what it hears, how it judges, what it keeps, what it serves, how it ends.
 
 mod access;
+mod capturing;
 mod described;
 mod measure;
 mod past;

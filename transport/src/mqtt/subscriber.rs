@@ -22,7 +22,7 @@ use super::{
     relay::Relay,
 };
 use crate::{
-    Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, SubscribeOptions, Subscription,
+    Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, Session, SubscribeOptions, Subscription,
     TransportError,
     filter::Filter,
     subscription::{Inbox, Stopped},
@@ -40,7 +40,7 @@ pub(crate) fn subscribe(
         client_id: format!("lastbeat-sub-{}", options.client),
         keepalive: options.keepalive,
         inflight: 1,
-        keeps_session: true,
+        keeps_session: options.session == Session::Kept,
         will: None,
     };
     let relay = relay(endpoint, &wanted)?;
@@ -90,7 +90,7 @@ impl Listener {
         let (receipt, given) = Receipt::new();
         let mut batch = Batch::default();
         let (topic, payload) = (message.topic().as_bytes(), message.payload());
-        batch.push(Delivery { topic, payload, retained: message.retained() });
+        batch.push(Delivery { topic, payload, retained: message.retained(), resent: false });
         batch.receipt = Some(receipt);
         let handed = self.say_up().and_then(|()| self.inbox.hand(Arrival::Batch(batch)));
         if handed.is_ok() && self.wait_for_receipt(given) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lastbeat_wire::{PublisherId, Topic};
+use lastbeat_wire::{PublisherId, Resent, Topic};
 use serde::Deserialize;
 
 use super::PublicKey;
@@ -161,10 +161,9 @@ pub fn speaker(topic: &[u8]) -> Option<&str> {
         return Topic::parse(topic).ok().map(|topic| topic.publisher);
     };
     let slash = resent.iter().position(|&byte| byte == b'/')?;
-    let inner = &resent[slash + 1..];
-    match inner.strip_prefix(b"gone/") {
-        Some(id) => std::str::from_utf8(id).ok().filter(|id| PublisherId::check(id).is_ok()),
-        None => Topic::parse(inner).ok().map(|topic| topic.publisher),
+    match Resent::parse(&resent[slash + 1..]).ok()? {
+        Resent::Message(topic) => Some(topic.publisher),
+        Resent::Gone(publisher) => Some(publisher),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lastbeat_simulation::Place;
 use serde::{Deserialize, Deserializer, de};
 
 use super::event::Event;
@@ -54,19 +55,6 @@ pub struct Traits {
     pub threshold: Option<Span>,
     /// Whether it is missed when never heard.
     pub expected: bool,
-}
-
-/// Where a process runs, as seen from the watchdog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// On the watchdog's host.
-    #[default]
-    Here,
-    /// On the watchdog's host, in another PID namespace.
-    Container,
-    /// On another host.
-    Elsewhere,
 }
 
 /// One instant: first the events, then what is expected.

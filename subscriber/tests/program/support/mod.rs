@@ -14,7 +14,7 @@ use lastbeat_transport::{Handed, Outbound, PublishOptions, publish};
 use lastbeat_wire::{Body, Encoding, Fields, Header, Message, ProcessIdentity, PublisherId, Reading, Value, encode};
 
 /// How long anything is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running subscriber; killed when it is dropped.
 pub struct Subscriber {

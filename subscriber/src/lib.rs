@@ -1,0 +1,29 @@
+//! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing comes to what reads bytes.
+
+mod announce;
+mod board;
+mod capture;
+mod cli;
+mod command;
+mod config;
+mod export;
+mod follower;
+mod history;
+mod http;
+mod influx;
+mod intake;
+mod logging;
+mod memory;
+mod metrics;
+mod pace;
+mod probe;
+mod program;
+mod receipts;
+mod record;
+mod run;
+mod service;
+mod store;
+mod table;
+mod told;
+
+pub use program::main;
