@@ -2,6 +2,7 @@
 
 mod access;
 mod described;
+mod hostile;
 mod measure;
 mod past;
 mod serving;
