@@ -19,6 +19,7 @@ enum Call {
         kind: Kind,
         link: Option<u16>,
         retained: bool,
+        resent: bool,
         readable: bool,
         header: Header<'static>,
     },
@@ -93,8 +94,8 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         12 => heard.prop_flat_map(|(publisher, kind, link, readable, header)| {
             let retained = proptest::bool::weighted(0.1);
-            retained.prop_map(move |retained| {
-                Call::Heard { publisher, kind, link, retained, readable, header: header.clone() }
+            (retained, proptest::bool::weighted(0.2)).prop_map(move |(retained, resent)| {
+                Call::Heard { publisher, kind, link, retained, resent, readable, header: header.clone() }
             })
         }),
         3 => (0..2u16).prop_map(Call::LinkUp),
@@ -149,11 +150,11 @@ impl Table {
         let watchdog = &mut self.watchdog;
         let evidence = |fact| Evidence { at: now.utc, source: Source::Pidfd, fact };
         match call {
-            Call::Heard { publisher, kind, link, retained, readable, header } => {
+            Call::Heard { publisher, kind, link, retained, resent, readable, header } => {
                 let (publisher, link) = (PUBLISHERS[publisher], link.map(LinkNumber));
                 watchdog.heard(
                     now,
-                    &Heard { publisher, kind, link, retained, readable, header: &header, log: Some("\u{7}é") },
+                    &Heard { publisher, kind, link, retained, resent, readable, header: &header, log: Some("\u{7}é") },
                 );
             }
             Call::LinkUp(link) => watchdog.link_up(now, LinkNumber(link)),
@@ -240,7 +241,16 @@ fn hear(watchdog: &mut Watchdog, second: u64, kind: Kind, process: ProcessIdenti
     let link = Some(LinkNumber(0));
     watchdog.heard(
         now(second),
-        &Heard { publisher: "light", kind, link, retained: false, readable: true, header: &header, log: None },
+        &Heard {
+            publisher: "light",
+            kind,
+            link,
+            retained: false,
+            resent: false,
+            readable: true,
+            header: &header,
+            log: None,
+        },
     );
     watchdog.due(now(second));
 }
