@@ -120,16 +120,19 @@ pub(crate) fn subscribe(
 
 /// Opens a publisher's end.
 pub(crate) fn publish(name: &str) -> Box<dyn Outbound> {
-    Box::new(MemoryOutbound(Hub::named(name)))
+    Box::new(MemoryOutbound { hub: Hub::named(name), taken: 0 })
 }
 
 #[derive(Debug)]
-struct MemoryOutbound(Hub);
+struct MemoryOutbound {
+    hub: Hub,
+    taken: u64,
+}
 
 impl Outbound for MemoryOutbound {
     fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError> {
         check_size(topic, payload)?;
-        let state = self.0.lock();
+        let state = self.hub.lock();
         let mut permits = Vec::new();
         for (link, sender) in state.listeners(topic.as_bytes()) {
             match sender.try_reserve() {
@@ -144,21 +147,26 @@ impl Outbound for MemoryOutbound {
             batch.push(Delivery { topic: topic.as_bytes(), payload, retained: false });
             permit.send(Incoming { link, arrival: Arrival::Batch(batch) });
         }
+        self.taken += u64::from(handed == Handed::Taken);
         Ok(handed)
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken
     }
 
     fn wait_ready(&mut self, topic: &str, limit: Duration) -> bool {
         let start = Clock.now().monotonic;
         let left = || limit.saturating_sub(Clock.now().monotonic.since(start));
         loop {
-            let state = self.0.lock();
+            let state = self.hub.lock();
             let senders: Vec<_> = state.listeners(topic.as_bytes()).map(|(_, sender)| sender.clone()).collect();
             if senders.is_empty() {
                 let left = left();
                 if left.is_zero() {
                     return false;
                 }
-                drop(self.0.0.changed.wait_timeout(state, left));
+                drop(self.hub.0.changed.wait_timeout(state, left));
                 continue;
             }
             drop(state);

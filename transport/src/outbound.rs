@@ -27,6 +27,10 @@ pub trait Outbound: Send {
     /// Only what trying again can't mend: a message too large, a password refused.
     fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError>;
 
+    /// How many of the messages taken so far, counted from the first, in order, the caller need not keep to send them again
+    /// itself: acknowledged (MQTT), or taken, where nothing is acknowledged.
+    fn settled(&mut self) -> u64;
+
     /// Waits until [`try_send`](Self::try_send) may succeed for `topic`, at most `limit`; whether it may.
     fn wait_ready(&mut self, topic: &str, limit: Duration) -> bool;
 

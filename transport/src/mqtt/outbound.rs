@@ -65,6 +65,8 @@ struct State {
     link: Link,
     /// In the order they were taken.
     unacknowledged: VecDeque<Sent>,
+    /// How many were taken before the first of these, and acknowledged.
+    acknowledged: u64,
 }
 
 #[derive(Default)]
@@ -101,7 +103,10 @@ impl Shared {
         while let Some(sent) = state.unacknowledged.front_mut() {
             let Some(token) = &mut sent.token else { break };
             match Pin::new(token).poll(&mut context) {
-                Poll::Ready(Ok(())) => drop(state.unacknowledged.pop_front()),
+                Poll::Ready(Ok(())) => {
+                    state.unacknowledged.pop_front();
+                    state.acknowledged += 1;
+                }
                 Poll::Ready(Err(_)) => sent.token = None,
                 Poll::Pending => break,
             }
@@ -165,6 +170,10 @@ impl Outbound for MqttOutbound {
             }
         }
         Ok(Handed::Taken)
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.shared.settled().acknowledged
     }
 
     fn wait_ready(&mut self, _topic: &str, limit: Duration) -> bool {

@@ -179,6 +179,10 @@ impl Outbound for ZmqOutbound {
         Ok(Handed::Taken)
     }
 
+    fn settled(&mut self) -> u64 {
+        self.taken
+    }
+
     fn wait_ready(&mut self, topic: &str, limit: Duration) -> bool {
         let start = Clock.now().monotonic;
         let left = || limit.saturating_sub(Clock.now().monotonic.since(start));
