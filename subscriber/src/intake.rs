@@ -143,7 +143,7 @@ impl Intake {
             Reception::Live | Reception::Late | Reception::Retained => match &decoded {
                 Ok(_) => {
                     let late = reception == Reception::Late;
-                    let Delivery { topic, payload, retained } = delivery;
+                    let Delivery { topic, payload, retained, resent: _ } = delivery;
                     let message = Message { received_at, retained, late, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }

@@ -49,7 +49,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { client, shared, inflight, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { client, shared, inflight, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -65,8 +65,6 @@ struct State {
     link: Link,
     /// In the order they were taken.
     unacknowledged: VecDeque<Sent>,
-    /// How many were taken before the first of these, and acknowledged.
-    acknowledged: u64,
 }
 
 #[derive(Default)]
@@ -103,10 +101,7 @@ impl Shared {
         while let Some(sent) = state.unacknowledged.front_mut() {
             let Some(token) = &mut sent.token else { break };
             match Pin::new(token).poll(&mut context) {
-                Poll::Ready(Ok(())) => {
-                    state.unacknowledged.pop_front();
-                    state.acknowledged += 1;
-                }
+                Poll::Ready(Ok(())) => drop(state.unacknowledged.pop_front()),
                 Poll::Ready(Err(_)) => sent.token = None,
                 Poll::Pending => break,
             }
@@ -144,6 +139,7 @@ struct MqttOutbound {
     client: AsyncClient,
     shared: Arc<Shared>,
     inflight: usize,
+    taken: u64,
     place: String,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -169,11 +165,9 @@ impl Outbound for MqttOutbound {
                 return Err(TransportError::Mqtt { place: self.place.clone(), doing: "can't publish", source });
             }
         }
+        drop(state);
+        self.taken += 1;
         Ok(Handed::Taken)
-    }
-
-    fn settled(&mut self) -> u64 {
-        self.shared.settled().acknowledged
     }
 
     fn wait_ready(&mut self, _topic: &str, limit: Duration) -> bool {
@@ -184,6 +178,10 @@ impl Outbound for MqttOutbound {
             Link::Refused(_) => true,
             Link::Down => false,
         })
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken - self.shared.settled().unacknowledged.len() as u64
     }
 
     fn close(mut self: Box<Self>, limit: Duration) -> Unsent {
