@@ -176,6 +176,18 @@ impl Disk {
         self.settled
     }
 
+    /// Lets the log have what was appended.
+    #[cfg(test)]
+    pub fn commit(&self) {
+        self.log.commit();
+    }
+
+    /// How far the log has come.
+    #[cfg(test)]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
     /// Behind the last message.
     pub fn end(&self) -> Position {
         self.log.end()

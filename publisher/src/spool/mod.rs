@@ -148,13 +148,14 @@ impl Spool {
 
     /// The message that is to be sent next.
     pub fn front(&mut self) -> Option<&Held> {
-        self.refill();
-        self.slice.front().or_else(|| self.recent.front())
+        if self.refill() { self.slice.front().or_else(|| self.recent.front()) } else { None }
     }
 
     /// Takes that message out.
     pub fn pop(&mut self) -> Option<Held> {
-        self.refill();
+        if !self.refill() {
+            return None;
+        }
         let held = self.slice.pop_front().or_else(|| self.pop_recent());
         self.held -= u64::from(held.is_some());
         held
@@ -243,10 +244,10 @@ impl Spool {
         }
     }
 
-    /// Reads back what is to be sent next.
-    fn refill(&mut self) {
+    /// Reads back what is to be sent next; `false` if it can't be read now.
+    fn refill(&mut self) -> bool {
         while self.slice.is_empty() && self.read_to < self.spilled_to {
-            let Some(disk) = &mut self.disk else { return };
+            let Some(disk) = &mut self.disk else { return false };
             match disk.read(self.read_to, self.spilled_to, SLICE_BYTES) {
                 Ok((read, end)) => {
                     self.slice.extend(read);
@@ -259,7 +260,7 @@ impl Spool {
                         tracing::warn!("spool: {error}; trying again");
                     }
                     if self.failures < READ_TRIES {
-                        return;
+                        return false;
                     }
                     tracing::error!("spool: {error}; the messages there are given up");
                     self.read_to = self.spilled_to;
@@ -269,6 +270,7 @@ impl Spool {
         if self.slice.is_empty() {
             self.recount();
         }
+        true
     }
 
     /// All that is left is in memory: what the disk did not give back is lost.

@@ -78,7 +78,7 @@ mod tests {
     fn a_folder_can_be_read_and_stays_the_same() {
         assert_eq!(
             name("house/light-1", "zmq+tcp://127.0.0.1:5555"),
-            "house_light-1@zmq+tcp___127.0.0.1_5555-3b66ac6b3b8a5a44"
+            "house_light-1@zmq+tcp___127.0.0.1_5555-b5e8ed7b96ccea57"
         );
     }
 
