@@ -110,6 +110,11 @@ impl Process {
     pub fn new(identity: Option<ProcessIdentity>) -> Self {
         Self { identity, sequences: None, delay: Delay::default(), first_heard: None, last_heard: None, ended: None }
     }
+
+    /// One of which nothing was heard yet. If it surely `began` while we were listening, all it sent so far is missing.
+    pub fn begun(identity: ProcessIdentity, began: bool) -> Self {
+        Self { sequences: began.then(Sequences::from_the_beginning), ..Self::new(Some(identity)) }
+    }
 }
 
 impl Publisher {

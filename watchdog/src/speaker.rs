@@ -43,7 +43,8 @@ impl Watchdog {
             publisher.previous = Some(Process::new(Some(identity)));
             return Speaker::Previous;
         }
-        publisher.previous = publisher.current.replace(Process::new(Some(identity)));
+        let began = publisher.began_since_last(now, header);
+        publisher.previous = publisher.current.replace(Process::begun(identity, began));
         publisher.counts.restarts += 1;
         let id = publisher.id.clone();
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
