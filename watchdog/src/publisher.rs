@@ -168,7 +168,10 @@ impl Publisher {
 
     /// Has another process be the previous one; the one that was is remembered.
     pub fn set_previous(&mut self, process: Option<Process>) {
-        let before = std::mem::replace(&mut self.previous, process);
+        let mut before = std::mem::replace(&mut self.previous, process);
+        if let Some(sequences) = before.as_mut().and_then(|before| before.sequences.as_mut()) {
+            sequences.shrink();
+        }
         self.earlier.extend(before.filter(|before| before.identity.is_some()));
         if self.earlier.len() > EARLIER {
             self.earlier.remove(0);
