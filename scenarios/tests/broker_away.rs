@@ -63,7 +63,16 @@ impl Away {
         let rows = (number * ROWS..(number + 1) * ROWS).map(|row| format!("{row}\n"));
         std::fs::write(&file, "n\n".to_owned() + &rows.collect::<String>()).unwrap();
         let mut publisher = self.program("lastbeat-publisher");
-        publisher.arg("csv").arg(file).args(["--id", "house/light", "--to", to, "--once", "--header", "--every", "1ms"]);
+        publisher.arg("csv").arg(file).args([
+            "--id",
+            "house/light",
+            "--to",
+            to,
+            "--once",
+            "--header",
+            "--every",
+            "1ms",
+        ]);
         Running(publisher.arg("--spool").arg(self.path("spool")).spawn().unwrap())
     }
 
@@ -74,7 +83,10 @@ impl Away {
             read.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
         };
         let files = entries(&self.path("spool")).into_iter().flat_map(|folder| entries(&folder));
-        files.filter(|file| file.extension().is_some_and(|extension| extension == "log")).map(|file| file.metadata().unwrap().len()).sum()
+        files
+            .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+            .map(|file| file.metadata().unwrap().len())
+            .sum()
     }
 
     /// A publisher that makes some of its rows while the broker is away, and is killed.
