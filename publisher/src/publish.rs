@@ -14,7 +14,7 @@ use crate::stop::Stop;
 /// While the transport is waited for, a signal is heard only in between: how long it may have to wait.
 const HEARING: Duration = Duration::from_millis(100);
 /// While nothing is due, it is looked so often whether somebody asks for messages …
-const ASKED: Duration = Duration::from_secs(1);
+const ASKED: Duration = Duration::from_millis(500);
 /// … and so often after somebody did.
 const ASKED_LATELY: Duration = Duration::from_millis(50);
 /// How long a transport is left alone that says it is ready and then takes nothing.
