@@ -70,6 +70,11 @@ impl Delay {
         }
     }
 
+    /// What is known beforehand of another process on the same boot of the same host: they share the wall clock.
+    pub fn of_another_process(&self) -> Self {
+        Self { monotonic: Baseline::default(), wall: self.wall }
+    }
+
     /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
     pub fn rebooted(&mut self) {
         self.monotonic = Baseline::default();

@@ -140,16 +140,18 @@ impl Watchdog {
         if known == identity {
             return Some(Speaker::Current);
         }
-        let previous = publisher.previous.as_ref();
-        if previous.is_some_and(|previous| previous.identity == Some(identity)) {
+        let is_previous = publisher.previous.as_ref().is_some_and(|previous| previous.identity == Some(identity));
+        if is_previous || publisher.recall_earlier(identity) {
             return Some(Speaker::Previous);
         }
+        let previous = publisher.previous.as_ref();
         let comes_after = |one: ProcessIdentity, other: ProcessIdentity| {
             one.boot == other.boot && one.pid_namespace == other.pid_namespace && one.start > other.start
         };
         if comes_after(identity, known) {
             let begun = publisher.began_since_last(now, header);
-            publisher.previous = publisher.current.replace(Process::begun(identity, begun));
+            let before = publisher.current.replace(Process::begun(identity, begun));
+            publisher.set_previous(before);
             publisher.counts.restarts += 1;
             let id = publisher.id.clone();
             self.outputs.push(Output::Notice(Notice::Restarted {
@@ -169,7 +171,7 @@ impl Watchdog {
         if !(has_room && comes_after(known, identity)) {
             return None;
         }
-        publisher.previous = Some(Process::begun(identity, true));
+        publisher.set_previous(Some(Process::begun(identity, true)));
         Some(Speaker::Previous)
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How many gaps are remembered, in 16 bytes each. Beyond that the oldest is forgotten: a message that would have filled it
 /// is then taken as late without being checked for a duplicate, so that nothing is lost; sent again it is not taken.
 const MAX_GAPS: usize = 1024;
+/// How many of a process that is unlikely to be heard again.
+const FEW_GAPS: usize = 32;
 
 /// What the sequence number of a message says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +92,17 @@ impl Sequences {
         self.bound();
     }
 
+    /// Forgets all but the latest gaps, for a process that is unlikely to be heard again.
+    pub fn shrink(&mut self) {
+        self.bound_to(FEW_GAPS);
+    }
+
     fn bound(&mut self) {
-        while self.gaps.len() > MAX_GAPS {
+        self.bound_to(MAX_GAPS);
+    }
+
+    fn bound_to(&mut self, gaps: usize) {
+        while self.gaps.len() > gaps {
             let (_, end) = self.gaps.remove(0);
             self.floor = self.floor.max(end);
         }
