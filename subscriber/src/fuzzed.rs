@@ -150,7 +150,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
     let (incoming, messages) = mpsc::channel(64);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let wiring = Wiring {
-        intake: Intake::new(watchdog, log, 64 << 20),
+        intake: Intake::new(watchdog, log, 64 << 20, [false]),
         incoming: messages,
         commands: asked,
         links: vec![LinkView::up(http::LINK.to_owned())],
@@ -159,6 +159,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         report_every: Duration::from_secs(10),
         announcer: Announcer::Quiet,
         board: Some(handover),
+        askers: Vec::new(),
         systemd: Systemd::from_env(now.monotonic),
     };
     let service = Service::new(wiring, now);

@@ -22,6 +22,7 @@ mod probe;
 mod program;
 mod receipts;
 mod record;
+mod recover;
 mod refusals;
 mod run;
 mod service;
