@@ -27,6 +27,7 @@ mod store;
 mod systemd;
 mod table;
 mod threshold;
+mod thresholds;
 mod told;
 
 pub use program::main;
