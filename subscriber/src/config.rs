@@ -86,6 +86,11 @@ impl Settings {
         Self::merge(args, file)
     }
 
+    /// The same with the configuration file's text.
+    pub fn parse(args: &WatchArgs, toml: &str) -> anyhow::Result<Self> {
+        Self::merge(args, toml::from_str(toml)?)
+    }
+
     fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
         let from = if args.from.is_empty() { &file.from } else { &args.from };
         let http = HttpConfig::from_env(&args.http, file.http)?;
@@ -171,8 +176,7 @@ mod tests {
     use super::*;
 
     fn settings(args: &WatchArgs, toml: &str) -> Result<Settings, String> {
-        let file = toml::from_str(toml).map_err(|error| error.to_string())?;
-        Settings::merge(args, file).map_err(|error| format!("{error:#}"))
+        Settings::parse(args, toml).map_err(|error| format!("{error:#}"))
     }
 
     fn from_memory() -> WatchArgs {

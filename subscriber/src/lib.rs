@@ -1,6 +1,7 @@
 //! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing comes to what reads bytes.
 
 mod announce;
+mod attended;
 mod board;
 mod capture;
 mod cli;
@@ -21,6 +22,7 @@ mod probe;
 mod program;
 mod receipts;
 mod record;
+mod refusals;
 mod run;
 mod service;
 mod store;
@@ -29,5 +31,9 @@ mod table;
 mod threshold;
 mod thresholds;
 mod told;
+mod vocabulary;
+
+#[doc(hidden)]
+pub mod fuzzed;
 
 pub use program::main;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::Sender;
 
 pub use asking::Asker;
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
-pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
+pub use endpoint::{ClientCertificate, Endpoint, MqttEndpoint, Password, Security, Tls, Way, ZmqEndpoint};
 pub use error::TransportError;
 #[doc(hidden)]
 pub use mqtt::screen::{Changed, Screen};

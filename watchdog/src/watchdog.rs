@@ -107,6 +107,19 @@ impl Watchdog {
         self.deadlines.next()
     }
 
+    /// The name of a link.
+    ///
+    /// # Panics
+    /// If there is no such link.
+    pub fn link_name(&self, link: LinkNumber) -> &str {
+        self.links.name(link)
+    }
+
+    /// Most publishers that are remembered, but for those that have a rule of their own.
+    pub fn max_publishers(&self) -> usize {
+        self.rules.max_publishers
+    }
+
     /// How many publishers are known.
     pub fn len(&self) -> usize {
         self.publishers.len()
@@ -250,7 +263,8 @@ impl Watchdog {
         if let Some(index) = self.find(heard.publisher) {
             return Some(index);
         }
-        if self.publishers.len() >= self.rules.max_publishers {
+        // Who has a rule of its own is let in whoever else has filled the place.
+        if self.publishers.len() >= self.rules.max_publishers && !self.rules.publishers.contains_key(heard.publisher) {
             return None;
         }
         // An id that is not valid was refused before it came here; refusing it again costs nothing.

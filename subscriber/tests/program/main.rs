@@ -4,6 +4,7 @@ mod access;
 mod adapting;
 mod capturing;
 mod described;
+mod hostile;
 mod killed;
 mod measure;
 #[path = "../../../transport/tests/conformance/mosquitto.rs"]
