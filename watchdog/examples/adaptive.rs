@@ -41,12 +41,17 @@ const HABITS: [(&str, Habit); 8] = [
     ("at random, 5 s on average", |_, dice| -5.0 * dice.next().ln()),
     ("at random, 15 s on average", |_, dice| -15.0 * dice.next().ln()),
     ("log-normal, median 2 s, sigma 1", |_, dice| 2.0 * dice.normal().exp()),
-    ("100 at once, then 30 s of silence", |number, dice| if number % 100 == 0 { 28.0 + 4.0 * dice.next() } else { 0.01 }),
+    (
+        "100 at once, then 30 s of silence",
+        |number, dice| if number % 100 == 0 { 28.0 + 4.0 * dice.next() } else { 0.01 },
+    ),
     ("each 1 s, once a day 40 s", |number, _| if number % 86_400 == 86_399 { 40.0 } else { 1.0 }),
 ];
 
 fn main() {
-    println!("| habit | messages | fixed: false alarms | known after | adaptive: false alarms | known after | threshold |");
+    println!(
+        "| habit | messages | fixed: false alarms | known after | adaptive: false alarms | known after | threshold |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for (name, habit) in HABITS {
         let (fixed, adaptive) = (month(habit, None), month(habit, Some(BOUNDS)));

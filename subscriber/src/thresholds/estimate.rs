@@ -149,10 +149,9 @@ fn warnings(gaps: &Gaps, wanted: f64) -> Vec<String> {
     }
     let least = RULE_OF_THREE * MONTH / gaps.seconds;
     if gaps.seconds > 0.0 && least > wanted {
-        let span = Duration::from_secs_f64((RULE_OF_THREE * MONTH / wanted / 3600.0).ceil() * 3600.0);
-        let span = humantime::format_duration(span);
+        let days = (RULE_OF_THREE * MONTH / wanted / 86_400.0).ceil();
         warnings.push(format!(
-            "so short a time can't show fewer than {least:.1} false alarms a month, for {wanted} it takes {span}: beyond the longest \
+            "so short a time can't show fewer than {least:.1} false alarms a month, for {wanted} it takes {days} days: beyond the longest \
              gap all is a fit"
         ));
     }

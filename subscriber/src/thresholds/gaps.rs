@@ -144,7 +144,9 @@ mod tests {
 
     fn gaps(nanos: &[u64]) -> Gaps {
         let mut gaps = Gaps::new(Duration::from_secs(50), crate::threshold::BOUNDS);
-        nanos.iter().for_each(|nanos| gaps.take(Duration::from_nanos(*nanos)));
+        for nanos in nanos {
+            gaps.take(Duration::from_nanos(*nanos));
+        }
         gaps
     }
 
