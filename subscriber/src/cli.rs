@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
 use crate::threshold::Threshold;
+use crate::thresholds::ThresholdsArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -33,6 +34,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Record when messages come, without what is in them, into a file.
     Capture(CaptureArgs),
+    /// Tell what thresholds would mean for the publishers of a capture: false alarms, and how soon an end is known.
+    Thresholds(ThresholdsArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -110,6 +113,8 @@ EXAMPLES
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
   When messages come, for an hour, beside a subscriber that runs:
     lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
+  What thresholds would fit:
+    lastbeat-subscriber thresholds --capture arrivals.jsonl
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:

@@ -30,6 +30,7 @@ mod store;
 mod systemd;
 mod table;
 mod threshold;
+mod thresholds;
 mod told;
 mod vocabulary;
 
