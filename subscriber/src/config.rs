@@ -64,6 +64,7 @@ struct File {
 struct FilePublisher {
     threshold: Option<Span>,
     expected: bool,
+    token_file: Option<PathBuf>,
 }
 
 /// A duration as people write it: `50s`, `1m 30s`.
@@ -94,7 +95,7 @@ impl Settings {
 
     fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
         let from = if args.from.is_empty() { &file.from } else { &args.from };
-        let http = HttpConfig::from_env(&args.http, file.http)?;
+        let mut http = HttpConfig::from_env(&args.http, file.http)?;
         if from.is_empty() && !http.as_ref().is_some_and(|http| http.asked_for) {
             bail!(
                 "nothing to listen to: give --from URL, or `from` in the configuration file; or --http ADDRESS for beats \
@@ -112,6 +113,9 @@ impl Settings {
             let threshold = rules.threshold.map(|span| span.0);
             if let Some(threshold) = threshold {
                 check_threshold(&format!("threshold of publisher {id}"), threshold)?;
+            }
+            if let (Some(token_file), Some(http)) = (&rules.token_file, &mut http) {
+                http.credentials.add_beats(id.clone(), token_file)?;
             }
             publishers.insert(id, PublisherRules { threshold, expected: rules.expected });
         }
