@@ -168,7 +168,7 @@ fn play(steps: &[Step], options: LogOptions) -> (History, Progress, Model) {
     machine.promises(log.handle().progress());
     let mut model = Model::default();
     model.play(&mut log, steps);
-    let last = log.close(Duration::from_secs(60));
+    let last = log.close(Duration::from_mins(1));
     (machine.history(), last, model)
 }
 
@@ -186,7 +186,7 @@ fn twice(history: &History, crash: Crash, progress: Progress, model: &Model) -> 
     let mut log = recover(machine.clone(), dir.path(), model, kept, cursor)?;
     let mut model = Model { former: model.appended.clone(), appended: read_all(&log), ..model.clone() };
     model.play(&mut log, &[Step::Append(30), Step::Gather(60), Step::Append(90)]);
-    let last = log.close(Duration::from_secs(60));
+    let last = log.close(Duration::from_mins(1));
     for (ended, progress) in ends(&machine.history(), done, last) {
         for crash in [Crash::Kill, Crash::PowerTakesAll] {
             let dir = tempfile::tempdir().unwrap();

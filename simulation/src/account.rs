@@ -1,5 +1,7 @@
 //! [`Account`]: the books on one publisher.
 
+use std::time::Duration;
+
 use lastbeat_watchdog::{Reception, State, Status};
 use lastbeat_wire::{Kind, Monotonic, UtcNanos};
 
@@ -21,6 +23,8 @@ pub(crate) struct Account {
     /// What was told last, and when that happened.
     pub told: Option<(State, UtcNanos)>,
     pub last_flip_at: Option<Monotonic>,
+    /// The threshold since the last live message, or since the watchdog's last start.
+    pub threshold: Option<Duration>,
 }
 
 impl Account {

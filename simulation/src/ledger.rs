@@ -60,6 +60,7 @@ impl Ledger {
         for account in self.accounts.values_mut() {
             account.last_flip_at = None;
             account.seen_since = None;
+            account.threshold = None;
         }
     }
 
@@ -68,6 +69,7 @@ impl Ledger {
         let account = self.accounts.entry(status.publisher.clone()).or_default();
         (account.taken_in, account.retained) = (status.counts.messages, status.counts.retained);
         account.duplicates = status.counts.duplicates;
+        account.threshold = Some(status.threshold);
         account.told = (status.state != State::Unseen).then_some((status.state, status.since));
     }
 
@@ -110,6 +112,10 @@ impl Ledger {
             });
         };
         let stands = |status: &Status| (status.state, status.since);
+        // A threshold that is learned changes with a live message, and with nothing else.
+        if reception == Reception::Live {
+            account.threshold = Some(after.threshold);
+        }
         let unchanged = before.map_or(after.state == State::Unseen, |before| stands(before) == stands(after));
         if matches!(reception, Reception::Retained | Reception::Duplicate) {
             promised!(publisher, unchanged, "a message that is {reception:?} changed a state: {before:?} {after:?}");
@@ -210,7 +216,11 @@ impl Ledger {
 
     fn check_verdict(&self, now: Now, flip: &Flip) -> Result<(), Broken> {
         let id = &flip.publisher;
-        let (threshold, seen_since) = (self.threshold(id), self.accounts[id].seen_since);
+        let (fixed, adaptive) = self.rules.threshold_of(id);
+        let threshold = self.accounts[id].threshold.unwrap_or(fixed);
+        let seen_since = self.accounts[id].seen_since;
+        let told = flip.evidence.iter().any(|evidence| matches!(evidence.fact, Fact::Adaptive { .. }));
+        promised!(id, !told || adaptive.is_some(), "its threshold is fixed: {flip:?}");
         promised!(id, seen_since.is_some(), "a verdict while blind: {flip:?}");
         promised!(id, now.monotonic >= self.settled_at, "a verdict before waiting messages were taken: {flip:?}");
         let ended = flip.to == State::Dead && flip.cause != Cause::Will;
@@ -233,10 +243,15 @@ impl Ledger {
 
     fn check_status(&mut self, status: &Status) -> Result<(), Broken> {
         let id = &status.publisher;
+        let (fixed, adaptive) = self.rules.threshold_of(id);
+        let (least, most) = adaptive.map_or((fixed, fixed), |bounds| (bounds.at_least, bounds.at_most));
+        promised!(id, (least..=most).contains(&status.threshold), "a threshold out of its bounds: {status:?}");
         let Some(account) = self.accounts.get_mut(id) else {
             promised!(id, status.state == State::Unseen, "nothing was booked, and yet: {status:?}");
             return Ok(());
         };
+        let threshold = *account.threshold.get_or_insert(status.threshold);
+        promised!(id, threshold == status.threshold, "a threshold changed without a message: {status:?}");
         if let Some(told) = account.told {
             promised!(id, told == (status.state, status.since), "not what was told last, {told:?}: {status:?}");
         }
@@ -279,10 +294,6 @@ impl Ledger {
 
     fn unsettled(&self, now: Now) -> bool {
         now.monotonic <= self.settled_at.plus(self.rules.probe_limit + self.late * 2)
-    }
-
-    fn threshold(&self, publisher: &PublisherId) -> Duration {
-        self.rules.publishers.get(publisher).and_then(|own| own.threshold).unwrap_or(self.rules.threshold)
     }
 
     /// Looks who can be heard now, and since when: on a link that is only now known to be one of its own, since that is up.

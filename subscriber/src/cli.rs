@@ -1,12 +1,12 @@
 //! The command line: what it takes, and how it explains itself.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
+use crate::threshold::Threshold;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -46,9 +46,9 @@ pub struct WatchArgs {
     pub store: Option<PathBuf>,
     #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
-    /// The silence that is allowed [default: 50s].
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-    pub threshold: Option<Duration>,
+    /// The silence that is allowed, or "adaptive": learned from each publisher's own gaps [default: 50s].
+    #[arg(long, value_name = "SPAN|adaptive")]
+    pub threshold: Option<Threshold>,
     /// A publisher that is missed when it is never heard at all; may be given several times.
     #[arg(long, value_name = "ID")]
     pub expect: Vec<String>,

@@ -58,6 +58,11 @@ impl Kept {
     pub fn read(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
+
+    /// The snapshot alone.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
 }
 
 impl Memory {
@@ -164,9 +169,13 @@ pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> (Positi
 /// Tells the watchdog a record of the time before; the record's own time.
 pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        // One that can't be read is refused again, and shows as before that its publisher lives.
-        Record::Message(message) | Record::Refused { message, .. } => {
-            replay_message(watchdog, now, message);
+        Record::Message(message) => {
+            replay_message(watchdog, now, message, true);
+            Some(message.received_at)
+        }
+        // One that was refused is refused again, and shows as before that its publisher lives.
+        Record::Refused { message, .. } => {
+            replay_message(watchdog, now, message, false);
             Some(message.received_at)
         }
         Record::Status(status) => Some(status.at),
@@ -179,7 +188,7 @@ pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<
     }
 }
 
-fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
+fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_read: bool) {
     let Ok(topic) = Topic::parse(message.topic) else { return };
     let decoded = decode(topic.kind, message.payload);
     let nothing = Header::default();
@@ -193,7 +202,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             kind: topic.kind,
             link: None,
             retained: message.retained,
-            readable: decoded.is_ok(),
+            readable: was_read && decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
             log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },

@@ -52,6 +52,9 @@ pub struct Line<'a> {
     /// Whether a broker had kept it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retained: bool,
+    /// Whether it was sent again because it had been missed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resent: bool,
     /// Whether its payload, or its topic, could not be read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unreadable: bool,

@@ -59,6 +59,8 @@ pub struct Captured {
     pub size: u64,
     /// Whether a broker had kept it: history, never a sign of life.
     pub retained: bool,
+    /// Whether it was sent again because it had been missed: no sign of life now.
+    pub resent: bool,
     /// Whether topic and payload could be read.
     pub readable: bool,
     /// Who sent it, its number, and when it was sent by the publisher's two clocks, where it told.
@@ -212,6 +214,7 @@ impl<R: BufRead> Reader<R> {
                 topic: topic.into_owned(),
                 size: told.size,
                 retained: told.retained,
+                resent: told.resent,
                 readable: !told.unreadable,
                 process: told.process,
                 sequence: told.seq,

@@ -44,7 +44,7 @@ fn captured(dir: &Path) -> std::path::PathBuf {
     let mut writer = Writer::create(&path, BEGAN, vec!["memory://one".into(), "memory://two".into()]).unwrap();
     writer.link_up(after(1), LinkIndex(1)).unwrap();
     let payload = encode(&Message { header: header(), body: Body::Beat, log: None }, Encoding::Json);
-    let beat = Delivery { topic: b"beat/light-1", payload: &payload, retained: false, resent: false };
+    let beat = Delivery { topic: b"beat/light-1", payload: &payload, retained: false, resent: true };
     writer.message(after(2), LinkIndex(1), beat).unwrap();
     let odd = Delivery { topic: b"\xff\n", payload: b"12", retained: true, resent: false };
     writer.message(after(2), LinkIndex(0), odd).unwrap();
@@ -67,7 +67,7 @@ fn what_came_comes_back_without_its_payload() {
     assert_eq!(events[0].what, What::LinkUp(1));
     let What::Message(beat) = &events[1].what else { panic!("{events:?}") };
     assert_eq!((beat.link, &*beat.topic, beat.retained, beat.readable), (1, "beat/light-1", false, true));
-    assert_eq!(beat.header(), header());
+    assert_eq!((beat.resent, beat.header()), (true, header()));
     let What::Message(odd) = &events[2].what else { panic!("{events:?}") };
     assert_eq!((odd.link, &*odd.topic, odd.retained, odd.readable, odd.size), (0, "\u{fffd}\n", true, false, 2));
     assert_eq!(events[3].what, What::LinkDown { link: 1, reason: "the peer\nis gone".into() });
@@ -132,12 +132,13 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         let mut writer = Writer::create(&path, BEGAN, vec!["memory://one".into()]).unwrap();
-        let delivery = Delivery { topic: &topic, payload: &payload, retained, resent: false };
+        let delivery = Delivery { topic: &topic, payload: &payload, retained, resent: !retained };
         writer.message(after(at.into()), LinkIndex(0), delivery).unwrap();
         drop(writer);
         let (events, _) = read(&std::fs::read(&path).unwrap()).unwrap();
         let What::Message(message) = &events[0].what else { panic!("{events:?}") };
         prop_assert_eq!((events.len(), &*message.topic), (1, &*String::from_utf8_lossy(&topic)));
         prop_assert_eq!((message.size, message.retained), (payload.len() as u64, retained));
+        prop_assert_eq!(message.resent, !retained);
     }
 }

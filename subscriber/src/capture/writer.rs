@@ -74,6 +74,7 @@ impl Writer {
             topic: Some(String::from_utf8_lossy(&delivery.topic[..delivery.topic.len().min(TOPIC_BYTES)])),
             size: delivery.payload.len() as u64,
             retained: delivery.retained,
+            resent: delivery.resent,
             unreadable: message.is_none(),
             process: header.process,
             seq: header.sequence,

@@ -30,6 +30,8 @@ pub struct Lag {
     pub records: u64,
     /// Points among them that the target refused, which are set aside.
     pub set_aside: u64,
+    /// Refused messages, or points set aside, that had to make room for newer ones.
+    pub dropped: u64,
     /// Set while the target does not take what it is given. The cursor stands still then.
     pub trouble: Option<Trouble>,
 }

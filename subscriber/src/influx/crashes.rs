@@ -128,7 +128,7 @@ fn a_kill_at_any_request_leaves_each_point_taken_or_set_aside_and_none_twice() {
     log.commit();
     log.handle().reader(Position::START).unwrap().wait_blocking().unwrap();
     let handle = log.handle().clone();
-    log.close(Duration::from_secs(60));
+    log.close(Duration::from_mins(1));
 
     let double = Double::default();
     let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -252,7 +252,7 @@ impl Receiver {
         while looked_at < BATCH_MESSAGES && batch.byte_len() < BATCH_BYTES {
             match self.receive() {
                 Received::Nothing => break,
-                Received::Malformed => {}
+                Received::Malformed => batch.malformed += 1,
                 Received::Message => {
                     let [topic, payload] = &mut self.frames;
                     if self.guard.as_mut().is_some_and(|guard| !guard.admits(topic)) {
@@ -266,7 +266,7 @@ impl Receiver {
             }
             looked_at += 1;
         }
-        if !batch.is_empty() {
+        if !batch.is_empty() || batch.malformed > 0 {
             self.inbox.hand(Arrival::Batch(batch))?;
         }
         Ok(looked_at > 0)

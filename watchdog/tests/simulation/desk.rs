@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use lastbeat_simulation::{Broken, Ledger, Processes};
 use lastbeat_watchdog::{
-    Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception, Snapshot, Source,
-    Status, WatchRules, Watchdog,
+    Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception, Snapshot,
+    Source, Status, WatchRules, Watchdog,
 };
 use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
-use super::script::{Rules, Traits};
+use super::script::{Rules, Traits, Within};
 use super::story::tell;
 use super::world::{BEGINNING, Delivery};
 
@@ -58,12 +58,14 @@ impl Desk {
     pub fn new(rules: &Rules, publishers: &BTreeMap<String, Traits>) -> Self {
         let own = |traits: &Traits| PublisherRules {
             threshold: traits.threshold.map(super::script::Span::duration),
+            adaptive: traits.adaptive.map(bounds),
             expected: traits.expected,
         };
         let id = |name: &String| name.parse().expect("a publisher's name in a scenario is a publisher id");
         let rules = WatchRules {
             own_link: None,
             threshold: rules.threshold.duration(),
+            adaptive: rules.adaptive.map(bounds),
             links: rules.links.clone(),
             host: None,
             probe_limit: rules.probe_limit.duration(),
@@ -244,6 +246,10 @@ impl Desk {
             self.save(now);
         }
     }
+}
+
+fn bounds(within: Within) -> Bounds {
+    Bounds { at_least: within.at_least.duration(), at_most: within.at_most.duration() }
 }
 
 fn number(link: usize) -> LinkNumber {

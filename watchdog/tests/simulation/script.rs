@@ -30,6 +30,7 @@ pub struct Script {
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     pub threshold: Span,
+    pub adaptive: Option<Within>,
     pub settle: Span,
     pub probe_limit: Span,
     pub links: Vec<String>,
@@ -53,8 +54,18 @@ pub struct Traits {
     pub links: Vec<String>,
     /// Its own threshold.
     pub threshold: Option<Span>,
+    /// Between which bounds its threshold is learned.
+    pub adaptive: Option<Within>,
     /// Whether it is missed when never heard.
     pub expected: bool,
+}
+
+/// The bounds of an adaptive threshold.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    pub at_least: Span,
+    pub at_most: Span,
 }
 
 /// One instant: first the events, then what is expected.
@@ -87,6 +98,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             threshold: Span(50_000_000_000),
+            adaptive: None,
             settle: Span(1_000_000_000),
             probe_limit: Span(1_000_000_000),
             links: vec!["broker".to_owned()],
@@ -105,6 +117,7 @@ impl Default for Traits {
             tells: ["process", "seq", "uptime", "sent"].map(str::to_owned).to_vec(),
             links: Vec::new(),
             threshold: None,
+            adaptive: None,
             expected: false,
         }
     }
