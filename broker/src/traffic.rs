@@ -19,7 +19,7 @@ pub struct Counts {
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
     /// Messages that their senders' keys may not send.
-    pub refused: u64,
+    pub forbidden: u64,
     /// Publishers there now.
     pub publishers: usize,
     /// Subscribers there now.
@@ -80,8 +80,8 @@ impl fmt::Display for Report {
             counts.dropped - since.dropped,
             counts.dropped
         )?;
-        if counts.refused > 0 {
-            write!(f, "{} refused, {} in all; ", counts.refused - since.refused, counts.refused)?;
+        if counts.forbidden > 0 {
+            write!(f, "{} forbidden, {} in all; ", counts.forbidden - since.forbidden, counts.forbidden)?;
         }
         write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)
     }
@@ -103,12 +103,12 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
-        assert!(!report.contains("refused"), "{report}");
+        assert!(!report.contains("forbidden"), "{report}");
         assert!(traffic.due().is_none());
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
-        traffic.counts.refused = 3;
+        traffic.counts.forbidden = 3;
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
-        assert!(report.ends_with("; 3 refused, 3 in all; 0 publishers, 1 subscribers"), "{report}");
+        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 subscribers"), "{report}");
     }
 }
