@@ -171,7 +171,7 @@ impl Broker {
         if let Some(guard) = &mut self.guard
             && !guard.admits(&mut first)
         {
-            self.traffic.counts.refused = guard.refused();
+            self.traffic.counts.forbidden = guard.refused();
             return self.pass_over(first).map(|()| true);
         }
         let mut more = more(&first);
@@ -272,10 +272,10 @@ impl Broker {
         context.destroy().context("can't wait for what was sent")?;
         let counts = traffic.counts;
         tracing::info!(
-            "stopped after {} messages, {} dropped, {} refused",
+            "stopped after {} messages, {} dropped, {} forbidden",
             counts.messages,
             counts.dropped,
-            counts.refused
+            counts.forbidden
         );
         Ok(())
     }

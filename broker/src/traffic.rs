@@ -19,7 +19,7 @@ pub struct Counts {
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
     /// Messages that their senders' keys may not send.
-    pub refused: u64,
+    pub forbidden: u64,
     /// Messages that were sent again to those who asked.
     pub resent: u64,
     /// Requests to send again that came.
@@ -86,8 +86,8 @@ impl fmt::Display for Report {
             counts.dropped - since.dropped,
             counts.dropped
         )?;
-        if counts.refused > 0 {
-            write!(f, "{} refused, {} in all; ", counts.refused - since.refused, counts.refused)?;
+        if counts.forbidden > 0 {
+            write!(f, "{} forbidden, {} in all; ", counts.forbidden - since.forbidden, counts.forbidden)?;
         }
         write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)?;
         if counts.requests > since.requests || counts.resent > since.resent || counts.unanswered > since.unanswered {
@@ -115,7 +115,7 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
-        assert!(!report.contains("refused") && report.ends_with("subscribers"), "{report}");
+        assert!(!report.contains("forbidden") && report.ends_with("subscribers"), "{report}");
         assert!(traffic.due().is_none());
         (traffic.counts.resent, traffic.counts.requests, traffic.counts.unanswered) = (7, 2, 1);
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
@@ -123,8 +123,8 @@ mod tests {
         let due = due.plus(REPORT_EVERY);
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
-        traffic.counts.refused = 3;
+        traffic.counts.forbidden = 3;
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
-        assert!(report.ends_with("; 3 refused, 3 in all; 0 publishers, 1 subscribers"), "{report}");
+        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 subscribers"), "{report}");
     }
 }

@@ -101,8 +101,8 @@ pub struct HttpArgs {
     pub http_key: Option<PathBuf>,
 }
 
-const INFLUX_HELP: &str =
-    "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET";
+const INFLUX_HELP: &str = "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET; https:// with ca=FILE for an authority of \
+     your own";
 
 const LONG_HELP: &str = "\
 EXAMPLES
@@ -122,11 +122,13 @@ EXAMPLES
     curl -fsS -H 'Authorization: Bearer SECRET' http://watch.example:8787/api/v1/beat/backup
 
 TRANSPORTS
-  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]
+  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE&cert=FILE&key=FILE]
+  With keys (see lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub   zmq+…?bind&key=FILE&allow=FILE
 
 ENVIRONMENT
   LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
   LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN   secrets
+  LASTBEAT_KEY   what would stand in the file key= of zmq+…, where the URL has none
   LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
   NO_COLOR       no colours
 

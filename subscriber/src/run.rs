@@ -71,6 +71,8 @@ pub fn flush(outlets: impl IntoIterator<Item = Option<Outlet>>) {
 }
 
 async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Option<Tail>) -> anyhow::Result<()> {
+    // What is kept is for whoever runs this, and for nobody else, unless they say so with chmod.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
