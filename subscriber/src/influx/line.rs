@@ -3,7 +3,7 @@
 //!
 //! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
 //! separator behind it, so there U+FF3C stands for the backslash, and so it does in a field's name before a comma, an equals
-//! sign or a space; control characters in tags and keys become U+FFFD; a
+//! sign, a space or a quote; control characters in tags and keys become U+FFFD; a
 //! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
 //!
 //! Every number of a reading is written as a float. InfluxDB refuses an integer where it has a float and the other way
@@ -109,11 +109,17 @@ pub fn stored_field(name: &str) -> Cow<'_, str> {
         return format!("{name}_").into();
     }
     let stored = stored_tag(name);
-    // In a field's name a backslash takes away the meaning of the one behind it, and that is no escape any more.
-    if ["\\,", "\\=", "\\ "].iter().any(|pair| stored.contains(pair)) {
-        return stored.replace("\\,", "\u{ff3c},").replace("\\=", "\u{ff3c}=").replace("\\ ", "\u{ff3c} ").into();
+    // In a field's name these lose a backslash before them, or their own meaning.
+    let lost = [',', '=', ' ', '"'];
+    if !stored.contains('\\') {
+        return stored;
     }
-    stored
+    let next = stored.chars().skip(1).map(Some).chain([None]);
+    let keep = |(character, next): (char, Option<char>)| match next {
+        Some(next) if character == '\\' && lost.contains(&next) => '\u{ff3c}',
+        _ => character,
+    };
+    stored.chars().zip(next).map(keep).collect::<String>().into()
 }
 
 /// A tag's value or a field's name.
@@ -199,8 +205,8 @@ mod tests {
             "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1,time_=2 7\n"
         );
         assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2 7\n");
-        let field = [("a\\ b\\=c\\,d\\e\\\\ f", Value::Integer(1))];
-        assert_eq!(line("p\\ q", None, &field), "sensor,publisher=p\\\\ q a＼\\ b＼\\=c＼\\,d\\e\\＼\\ f=1 7\n");
+        let field = [("a\\ b\\=c\\,d\\e\\\\ f\\\"", Value::Integer(1))];
+        assert_eq!(line("p\\ q", None, &field), "sensor,publisher=p\\\\ q a＼\\ b＼\\=c＼\\,d\\e\\＼\\ f＼\"=1 7\n");
     }
 
     #[test]
