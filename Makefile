@@ -23,10 +23,14 @@ page:
 
 HISTORIES ?= 30000
 PROPTEST_CASES ?= 20000
+CRASHES ?= 1000
+KILLS ?= 100
 soak:
 	PROPTEST_CASES=$(HISTORIES) cargo test --profile soak --locked -p lastbeat-watchdog --test properties
 	PROPTEST_CASES=$(PROPTEST_CASES) cargo test --profile soak --locked -p lastbeat-wire -p lastbeat-log -p lastbeat-watchdog \
-	    --lib --test codec --test extremes
+	    --lib --test codec --test extremes -- --skip crashes::
+	PROPTEST_CASES=$(CRASHES) cargo test --profile soak --locked -p lastbeat-log --lib crashes::
+	LASTBEAT_KILLS=$(KILLS) cargo test --profile soak --locked -p lastbeat-subscriber --test program killed_under_load
 
 check: setup-run
 	cargo fmt --all --check

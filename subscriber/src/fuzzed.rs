@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::record::Record;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
+use crate::systemd::Systemd;
 
 /// Reads a configuration file's text; what is wrong with it.
 pub fn settings(toml: &str) -> Result<(), String> {
@@ -140,7 +141,8 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
     let stop = CancellationToken::new();
     let following = crate::follower::start(store, log.handle().clone(), stop.clone())?;
     let metrics = Metrics::new(now.utc);
-    let (board, handover) = Board::start(now.monotonic, 0, vec![(following.name, following.lag.clone())], metrics.clone())?;
+    let (board, handover) =
+        Board::start(now.monotonic, 0, vec![(following.name, following.lag.clone())], metrics.clone())?;
     let (incoming, messages) = mpsc::channel(64);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let wiring = Wiring {
@@ -153,6 +155,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         report_every: Duration::from_secs(10),
         announcer: Announcer::Quiet,
         board: Some(handover),
+        systemd: Systemd::from_env(now.monotonic),
     };
     let service = Service::new(wiring, now);
     tokio::spawn(async move {

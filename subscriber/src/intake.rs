@@ -13,7 +13,7 @@ use lastbeat_watchdog::{
 use lastbeat_wire::{Body, Header, Now, ProcessIdentity, PublisherId, Topic, UtcNanos, decode};
 
 use crate::record::{Message, Record, kind};
-use crate::refusals::{Reason, RefusedBy, Refusals, Teller};
+use crate::refusals::{Reason, Refusals, RefusedBy, Teller};
 use crate::vocabulary::{News, TooMany, Vocabulary};
 
 /// Of a message that can't be read, so many bytes are kept.
@@ -62,11 +62,41 @@ pub enum Finding {
     Exited(PublisherId, ProcessIdentity, Evidence),
 }
 
+/// What the intake appends to: the log, or a simulated one.
+pub trait Journal {
+    /// Appends a record in memory, see [`Log::append`].
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError>;
+    /// Hands what was appended to the writer, see [`Log::commit`].
+    fn commit(&mut self);
+    /// Where the next record will stand.
+    fn end(&self) -> Position;
+    /// Bytes that wait for the disk.
+    fn pending_bytes(&self) -> u64;
+}
+
+impl Journal for Log {
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError> {
+        Log::append(self, kind, body)
+    }
+
+    fn commit(&mut self) {
+        Log::commit(self);
+    }
+
+    fn end(&self) -> Position {
+        Log::end(self)
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        Log::pending_bytes(self)
+    }
+}
+
 /// The watchdog and the log, fed with events.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Intake<J = Log> {
     watchdog: Watchdog,
-    log: Log,
+    log: J,
     totals: Totals,
     refusals: Refusals,
     /// Tells of publishers beyond the most that may be.
@@ -77,9 +107,9 @@ pub struct Intake {
     pending_bytes: u64,
 }
 
-impl Intake {
+impl<J: Journal> Intake<J> {
     /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory.
-    pub fn new(watchdog: Watchdog, log: Log, pending_bytes: u64) -> Self {
+    pub fn new(watchdog: Watchdog, log: J, pending_bytes: u64) -> Self {
         let vocabulary = Vocabulary::new(watchdog.max_publishers());
         Self {
             watchdog,
@@ -104,12 +134,12 @@ impl Intake {
     }
 
     /// The log.
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &J {
         &self.log
     }
 
     /// Gives the log back, to be closed.
-    pub fn into_log(self) -> Log {
+    pub fn into_log(self) -> J {
         self.log
     }
 
@@ -139,7 +169,9 @@ impl Intake {
         };
         let decoded = decode(topic.kind, delivery.payload);
         let taken = match &decoded {
-            Ok(message) => self.news(topic.publisher, &message.body).map_err(|error| (Reason::Fields, error.to_string())),
+            Ok(message) => {
+                self.news(topic.publisher, &message.body).map_err(|error| (Reason::Fields, error.to_string()))
+            }
             Err(error) => Err((Reason::of(error), error.to_string())),
         };
         let nothing = Header::default();
@@ -172,7 +204,7 @@ impl Intake {
                         self.vocabulary.learn(news);
                     }
                     let late = reception == Reception::Late;
-                    let Delivery { topic, payload, retained } = delivery;
+                    let Delivery { topic, payload, retained, resent: _ } = delivery;
                     let message = Message { received_at, retained, late, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }

@@ -3,6 +3,7 @@
 mod announce;
 mod attended;
 mod board;
+mod capture;
 mod cli;
 mod command;
 mod config;
@@ -15,6 +16,7 @@ mod intake;
 mod logging;
 mod memory;
 mod metrics;
+mod outlet;
 mod pace;
 mod probe;
 mod program;
@@ -24,7 +26,9 @@ mod refusals;
 mod run;
 mod service;
 mod store;
+mod systemd;
 mod table;
+mod threshold;
 mod told;
 mod vocabulary;
 

@@ -1,7 +1,7 @@
 //! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +44,21 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Everything before `position` is in the snapshot.
+    pub fn new(position: Position, snapshot: Snapshot) -> Self {
+        Self { version: VERSION, position: position.0, snapshot }
+    }
+
+    /// The bytes of the file.
+    pub fn written(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+        rmp_serde::to_vec_named(self)
+    }
+
+    /// Reads the bytes of the file; they may be of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        rmp_serde::from_slice(bytes)
+    }
+
     /// The snapshot alone.
     pub fn into_snapshot(self) -> Snapshot {
         self.snapshot
@@ -73,7 +88,7 @@ impl Memory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
         };
-        match rmp_serde::from_slice::<Kept>(&bytes) {
+        match Kept::read(&bytes) {
             Ok(kept) if kept.version == VERSION => {
                 self.position.store(kept.position, Ordering::Release);
                 Ok(Some(kept))
@@ -101,13 +116,8 @@ impl Memory {
         if *written >= turn.0 {
             return Ok(());
         }
-        let kept = Kept { version: VERSION, position: position.0, snapshot };
-        let bytes = rmp_serde::to_vec_named(&kept).map_err(io::Error::other)?;
-        let fresh = self.path.with_extension("snapshot.new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, &self.path)?;
+        let bytes = Kept::new(position, snapshot).written().map_err(io::Error::other)?;
+        lastbeat_log::write_whole(&self.path, &bytes)?;
         self.position.store(position.0, Ordering::Release);
         *written = turn.0;
         Ok(())
@@ -122,15 +132,7 @@ pub fn bring_back(
     kept: Option<Kept>,
     log: &LogHandle,
 ) -> anyhow::Result<Option<UtcNanos>> {
-    let (from, mut watched_until) = match kept {
-        Some(kept) => {
-            let from = Position(kept.position);
-            let at = kept.snapshot.at;
-            watchdog.restore(now, kept.snapshot);
-            (from, Some(at))
-        }
-        None => (Position::START, None),
-    };
+    let (from, mut watched_until) = restore(watchdog, now, kept);
     if from > log.progress().borrow().written {
         return Ok(watched_until);
     }
@@ -152,8 +154,20 @@ pub fn bring_back(
     }
 }
 
+/// Gives the watchdog its snapshot back. Returns from where on the log is to be replayed, and until when it watched.
+pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> (Position, Option<UtcNanos>) {
+    match kept {
+        Some(kept) => {
+            let (from, at) = (Position(kept.position), kept.snapshot.at);
+            watchdog.restore(now, kept.snapshot);
+            (from, Some(at))
+        }
+        None => (Position::START, None),
+    }
+}
+
 /// Tells the watchdog a record of the time before; the record's own time.
-fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
+pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
         Record::Message(message) => {
             replay_message(watchdog, now, message, true);

@@ -1,20 +1,19 @@
 //! [`Metrics`]: what Prometheus is told, in its text format 0.0.4.
 
+mod lateness;
+
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lastbeat_watchdog::{Flip, State};
 use lastbeat_wire::UtcNanos;
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Counter, Encoder, Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::board::Board;
 use crate::board::json::per_second;
 use crate::refusals::Reason;
-
-/// The upper ends of the histogram's buckets, in seconds.
-const LATENCIES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+use lateness::Lateness;
 
 /// All metrics. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -24,7 +23,7 @@ pub struct Metrics(Arc<All>);
 struct All {
     registry: Registry,
     flips: IntCounterVec,
-    latency: Histogram,
+    lateness: Lateness,
     /// What is taken from the board when somebody asks; one at a time.
     figures: Mutex<Figures>,
 }
@@ -58,19 +57,18 @@ impl Metrics {
         for state in State::ALL {
             let _at_nothing = flips.with_label_values(&[state.word()]);
         }
-        let latency = HistogramOpts::new(
-            "lastbeat_verdict_latency_seconds",
-            "From the instant at which a publisher was due for a verdict, or its end was seen, to the verdict.",
-        );
-        let latency = Histogram::with_opts(latency.buckets(LATENCIES.to_vec()));
-        let latency = maker.registered(latency.expect("invariant: the buckets are in order"));
+        let lateness = Lateness::new(&maker);
         let start = maker.gauge("start_time_seconds", "When this program was started, in seconds since 1970.");
         start.set(crate::told::epoch_seconds(started));
         let build = maker.gauges("build_info", "Always 1; the version is its label.", "version");
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let figures = Figures {
             messages: maker.counter("messages_total", "Messages that came."),
-            refused: maker.counters("messages_refused_total", "Messages that could not be read, by the reason.", "reason"),
+            refused: maker.counters(
+                "messages_refused_total",
+                "Messages that could not be read, by the reason.",
+                "reason",
+            ),
             duplicates: maker.counter("messages_duplicates_total", "Messages that had come before."),
             unknown: maker.counter(
                 "messages_of_too_many_publishers_total",
@@ -90,15 +88,18 @@ impl Metrics {
             ),
             streams: maker.gauge("http_event_streams", "Readers of the event stream."),
         };
-        Self(Arc::new(All { registry, flips, latency, figures: Mutex::new(figures) }))
+        Self(Arc::new(All { registry, flips, lateness, figures: Mutex::new(figures) }))
     }
 
     /// Counts a flip.
     pub fn flipped(&self, flip: &Flip) {
         self.0.flips.with_label_values(&[flip.to.word()]).inc();
-        if matches!(flip.to, State::Silent | State::Suspended | State::Dead | State::Unknown) {
-            self.0.latency.observe(flip.noticed_at.since(flip.at).as_secs_f64());
-        }
+        self.0.lateness.flipped(flip);
+    }
+
+    /// The loop that judges did not run for so long.
+    pub fn stalled(&self, by: Duration) {
+        self.0.lateness.stalled(by);
     }
 
     /// All of it as text, with what the board shows and how many read the event stream.
@@ -164,6 +165,10 @@ impl Maker<'_> {
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.registered(IntCounter::with_opts(options(name, help)).expect("invariant: a name of letters"))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Counter {
+        self.registered(Counter::with_opts(options(name, help)).expect("invariant: a name of letters"))
     }
 
     fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {

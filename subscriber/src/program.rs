@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::config::Settings;
-use crate::{config, export, logging, run};
+use crate::{capture, config, export, logging, run};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -17,10 +16,8 @@ pub fn main() -> ExitCode {
             print!("{}", config::SAMPLE);
             Ok(())
         }
-        Some(Command::Export(args)) => {
-            logging::begin(None);
-            export::run(args)
-        }
+        Some(Command::Export(args)) => logged(|| export::run(args)),
+        Some(Command::Capture(args)) => logged(|| capture::run(&args)),
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),
             Err(error) => {
@@ -36,4 +33,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command that logs to stderr, and ends when all it logged is there.
+fn logged(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let stderr = logging::begin(None);
+    let done = command();
+    run::flush([stderr]);
+    done
 }

@@ -21,7 +21,9 @@ pub fn endpoint(bytes: &[u8]) {
                 let password = password.reveal();
                 let open = format!("{}{:?}{:?}", mqtt.host, mqtt.user, mqtt.security);
                 let long = password.len() > 3 && !open.contains(password) && !shown.starts_with(password);
-                assert!(!long || !(shown.contains(password) || format!("{endpoint:?}").contains(&format!("{password:?}"))));
+                assert!(
+                    !long || !(shown.contains(password) || format!("{endpoint:?}").contains(&format!("{password:?}")))
+                );
             }
         }
     }

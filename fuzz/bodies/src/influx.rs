@@ -41,11 +41,8 @@ pub fn line(bytes: &[u8]) {
     tags.extend(point.host.filter(|host| !host.is_empty()).map(|host| ("host".to_owned(), fuzzed::stored_tag(&host))));
     assert_eq!(read.tags, tags);
     assert_eq!(read.time, point.time);
-    let mut fields: Vec<(String, Value<'_>)> = reading
-        .fields
-        .iter()
-        .map(|(name, value)| (fuzzed::stored_field(name), as_stored(value)))
-        .collect();
+    let mut fields: Vec<(String, Value<'_>)> =
+        reading.fields.iter().map(|(name, value)| (fuzzed::stored_field(name), as_stored(value))).collect();
     fields.extend(point.row.map(|row| ("row_time_ns".to_owned(), Value::Integer(row))));
     assert_eq!(read.fields, fields);
 }

@@ -42,6 +42,8 @@ pub struct Influx {
     cursor_file: CursorFile,
     refused: RefusedPoints,
     cursor: Position,
+    batch_bytes: usize,
+    little_bytes: u64,
 }
 
 impl Influx {
@@ -52,7 +54,20 @@ impl Influx {
         let cursor_file = CursorFile::new(dir.join("influx.cursor"), config.target());
         let cursor = cursor_file.load();
         let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
-        Ok(Self { server: Server::new(config).context("set up HTTP")?, cursor_file, refused, cursor })
+        Ok(Self {
+            server: Server::new(config).context("set up HTTP")?,
+            cursor_file,
+            refused,
+            cursor,
+            batch_bytes: BATCH_BYTES,
+            little_bytes: LITTLE_BYTES,
+        })
+    }
+
+    /// Makes many small shipments, without pauses between them.
+    #[cfg(test)]
+    pub fn in_shipments_of(self, bytes: usize) -> Self {
+        Self { batch_bytes: bytes, little_bytes: 0, ..self }
     }
 }
 
@@ -74,6 +89,8 @@ impl Follower for Influx {
             cursor: Cursor { file: self.cursor_file, taken: self.cursor, saved: self.cursor, save_due: now },
             next_due: now,
             catch_up: CatchUp::new(now),
+            batch_bytes: self.batch_bytes,
+            little_bytes: self.little_bytes,
             log,
         };
         let result = shipping.run(&stop).await;
@@ -96,6 +113,8 @@ struct Shipping {
     /// When the next shipment may be made.
     next_due: Monotonic,
     catch_up: CatchUp,
+    batch_bytes: usize,
+    little_bytes: u64,
 }
 
 struct InFlight {
@@ -146,7 +165,7 @@ impl Shipping {
 
     /// Makes a shipment of what the log has next and sends it off.
     fn ship(&mut self) {
-        let batch = match self.reader.next_batch(BATCH_BYTES) {
+        let batch = match self.reader.next_batch(self.batch_bytes) {
             Ok(batch) => batch,
             Err(error) => {
                 self.delivery.trouble(&error.to_string());
@@ -163,7 +182,7 @@ impl Shipping {
         let delivery = Arc::clone(&self.delivery);
         let delivered = tokio::spawn(async move { delivery.deliver(&shipment).await });
         self.in_flight.push_back(InFlight { records, end, delivered });
-        let pause = if self.reader.behind_bytes() < LITTLE_BYTES { PAUSE } else { Duration::ZERO };
+        let pause = if self.reader.behind_bytes() < self.little_bytes { PAUSE } else { Duration::ZERO };
         self.next_due = Clock.now().monotonic.plus(pause);
     }
 

@@ -15,6 +15,8 @@ mod answers;
 mod catch_up;
 mod config;
 mod conflict;
+#[cfg(test)]
+mod crashes;
 mod cursor;
 mod deliver;
 mod follow;

@@ -2,7 +2,7 @@
 //! large it becomes the older one of two, and the older one before is dropped.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use lastbeat_wire::UtcNanos;
@@ -64,7 +64,7 @@ impl RefusedPoints {
         }
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => OpenOptions::new().create(true).append(true).open(&self.path)?,
+            None => self.open()?,
         };
         file.write_all(&text)?;
         file.sync_data()?;
@@ -78,6 +78,22 @@ impl RefusedPoints {
         std::fs::rename(&self.path, &older)
     }
 
+    /// Opens the file, its name on the disk. A line that a killed process left unfinished is ended, so that the next one
+    /// can be read; its point will come again.
+    fn open(&self) -> io::Result<File> {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(file)
+    }
     /// The older file's name.
     fn older(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
@@ -115,6 +131,30 @@ mod tests {
         assert_eq!(kept.len() as u64 + refused.dropped, 1_000);
         for (line, number) in kept.iter().rev().zip((0..1_000).rev()) {
             assert!(line.contains(&format!("v={number} ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_kill_at_any_byte_costs_no_line_that_was_set_aside_before_or_after() {
+        let lines = [b"sensor lux=1 1".as_slice(), b"sensor lux=2 2", b"sensor lux=3 3"];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("refused.jsonl");
+        let add = |lines: &[&[u8]]| {
+            RefusedPoints::new(path.clone()).add(UtcNanos(1), "t", "r", lines.iter().copied()).unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        let one = add(&lines[..1]).len();
+        let whole = add(&lines[1..]);
+        for cut in one..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            // Its shipment is sent again, and refused again.
+            let text = add(&lines[1..]);
+            let entries = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            let found: Vec<serde_json::Value> = entries.collect();
+            for line in lines {
+                let line = std::str::from_utf8(line).unwrap();
+                assert!(found.iter().any(|entry| entry["line"] == line), "cut at {cut}: {line} is not there");
+            }
         }
     }
 }

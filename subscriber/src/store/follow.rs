@@ -3,6 +3,9 @@
 //! Transactions are not synced one by one: the log behind them is. Once a second one is, and the cursor it holds is the
 //! one that is reported, so that the log never lets go of what a loss of power would take from this file.
 
+#[cfg(test)]
+mod crashes;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

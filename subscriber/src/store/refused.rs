@@ -74,7 +74,10 @@ impl Budget {
             let before = self.dropped;
             self.dropped += sizes.len() as u64;
             if before.checked_ilog10() != self.dropped.checked_ilog10() {
-                tracing::warn!(dropped = self.dropped, "store: of refused messages the oldest make room for newer ones");
+                tracing::warn!(
+                    dropped = self.dropped,
+                    "store: of refused messages the oldest make room for newer ones"
+                );
             }
         }
         db.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('refused_dropped', ?1)")?
@@ -101,8 +104,9 @@ mod tests {
             most = most.max(held);
         }
         assert!((900_000..=1 << 20).contains(&most), "{most}");
-        let (rows, first): (i64, i64) =
-            db.query_row("SELECT count(*), min(position) FROM refused", (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let (rows, first): (i64, i64) = db
+            .query_row("SELECT count(*), min(position) FROM refused", (), |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
         let dropped = budget.dropped.cast_signed();
         assert_eq!((rows + dropped, first), (5_000, dropped), "the oldest went");
         let mut again = Budget::of(1 << 20);

@@ -111,9 +111,13 @@ impl<'a> Rows<'a> {
 
     fn refused(&mut self, position: i64, message: &Message<'_>, reason: &str) -> rusqlite::Result<()> {
         let topic = String::from_utf8_lossy(message.topic);
-        self.db
-            .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![position, message.received_at.0, topic, reason, message.payload])?;
+        self.db.prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            position,
+            message.received_at.0,
+            topic,
+            reason,
+            message.payload
+        ])?;
         self.refused.add(self.db, topic.len() + reason.len() + message.payload.len())
     }
 

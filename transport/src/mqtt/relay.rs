@@ -147,7 +147,7 @@ impl Shared {
     /// Connects to the broker and starts two threads that end with the connection.
     fn connect(&self, near: &TcpStream) -> io::Result<()> {
         near.set_nodelay(true)?;
-        let far = self.reach()?;
+        let far = reach(&self.host_and_port, self.patience)?;
         far.set_nodelay(true)?;
         // A broker that takes nothing for so long is given up, though the library may not have noticed yet.
         far.set_write_timeout(Some(self.patience))?;
@@ -187,17 +187,18 @@ impl Shared {
         name("inward").spawn(inward)?;
         Ok(())
     }
+}
 
-    fn reach(&self) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.host_and_port.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, self.patience) {
-                Ok(far) => return Ok(far),
-                Err(error) => last = error,
-            }
+/// Connects to the first of a name's addresses that answers.
+pub(super) fn reach(host_and_port: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in host_and_port.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(far) => return Ok(far),
+            Err(error) => last = error,
         }
-        Err(last)
     }
+    Err(last)
 }
 
 /// What ended a copy.

@@ -14,7 +14,7 @@ use lastbeat_transport::{Handed, Outbound, PublishOptions, publish};
 use lastbeat_wire::{Body, Encoding, Fields, Header, Message, ProcessIdentity, PublisherId, Reading, Value, encode};
 
 /// How long anything is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running subscriber; killed when it is dropped.
 pub struct Subscriber {
@@ -32,7 +32,12 @@ impl Subscriber {
 
     /// Starts one that serves HTTP; and the address that it says the page is at.
     pub fn serve(dir: &Path, args: &[&str]) -> (Self, String) {
-        let mut child = serving(dir, args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::serve_by(serving(dir, args))
+    }
+
+    /// The same by a command of [`serving`].
+    pub fn serve_by(mut command: Command) -> (Self, String) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("the live page is at ")).expect("it says where it serves");
         let (_, url) = line.split_once("the live page is at ").unwrap();
