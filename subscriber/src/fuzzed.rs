@@ -51,11 +51,7 @@ pub fn stored_tag(text: &str) -> String {
 
 /// What a field's name is in InfluxDB.
 pub fn stored_field(text: &str) -> String {
-    let mut stored = stored_tag(text);
-    if influx::line::RESERVED.contains(&text) {
-        stored.push('_');
-    }
-    stored
+    influx::line::stored_field(text).into_owned()
 }
 
 /// A server's reason, looked at with a line that was refused for it.

@@ -78,13 +78,29 @@ impl Influxd {
 
     /// The same with `&u=…&p=…`.
     pub async fn query_as(&self, credentials: &str, statement: &str) -> Vec<serde_json::Value> {
+        self.series(credentials, statement).await["values"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Each row with its columns' names, without what it does not have.
+    pub async fn rows(&self, statement: &str) -> Vec<std::collections::BTreeMap<String, serde_json::Value>> {
+        let series = self.series("", statement).await;
+        let columns: Vec<_> = series["columns"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+        let row = |values: &serde_json::Value| {
+            let cells = columns.iter().zip(values.as_array().unwrap());
+            cells.filter(|(_, value)| !value.is_null()).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        series["values"].as_array().into_iter().flatten().map(row).collect()
+    }
+
+    /// The first series of an answer.
+    async fn series(&self, credentials: &str, statement: &str) -> serde_json::Value {
         let pairs = [("q", statement), ("db", "lastbeat"), ("epoch", "ns")];
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let response = self.client().post(format!("{}/query?{query}{credentials}", self.url())).send().await;
         let text = response.unwrap().text().await.unwrap();
         let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(!text.starts_with("{\"error") && answer["results"][0]["error"].is_null(), "{statement}: {text}");
-        answer["results"][0]["series"][0]["values"].as_array().cloned().unwrap_or_default()
+        answer["results"][0]["series"][0].clone()
     }
 
     /// Writes a line as somebody else would, into a database that is made if need be.

@@ -21,6 +21,8 @@ mod cursor;
 mod deliver;
 mod follow;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 pub mod influxd;
 pub mod line;
 mod refused;
