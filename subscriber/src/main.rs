@@ -21,6 +21,7 @@ mod receipts;
 mod record;
 mod run;
 mod service;
+mod standby;
 mod store;
 mod systemd;
 mod table;

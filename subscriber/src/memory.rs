@@ -145,18 +145,11 @@ pub fn bring_back(
 fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
         // One that can't be read is refused again, and shows as before that its publisher lives.
-        Record::Message(message) | Record::Refused { message, .. } => {
-            replay_message(watchdog, now, message);
-            Some(message.received_at)
-        }
-        Record::Status(status) => Some(status.at),
-        Record::Flip(flip) => {
-            watchdog.replay(now, flip);
-            Some(flip.noticed_at)
-        }
-        Record::Unwatched(span) => Some(span.to),
-        Record::Notice(_) => None,
+        Record::Message(message) | Record::Refused { message, .. } => replay_message(watchdog, now, message),
+        Record::Flip(flip) => watchdog.replay(now, flip),
+        Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
     }
+    record.time()
 }
 
 fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {

@@ -166,6 +166,11 @@ impl Board {
         self.0.followers.iter().map(|(name, lag)| FollowerTold::of(name, &lag.borrow())).collect()
     }
 
+    /// How far the follower of this name has come, if there is one.
+    pub fn lag(&self, name: &str) -> Option<Lag> {
+        self.0.followers.iter().find(|(one, _)| *one == name).map(|(_, lag)| lag.borrow().clone())
+    }
+
     /// The event stream from now on.
     pub fn frames(&self) -> broadcast::Receiver<Frame> {
         self.0.frames.subscribe()

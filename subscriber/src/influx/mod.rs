@@ -20,6 +20,7 @@ mod crashes;
 mod cursor;
 mod deliver;
 mod follow;
+mod gate;
 #[cfg(test)]
 pub mod influxd;
 mod line;
@@ -32,4 +33,4 @@ mod tests;
 pub use config::InfluxConfig;
 pub use follow::Influx;
 pub use line::{ROW_TIME, stored_tag};
-pub use server::Server;
+pub use server::{Server, chain};

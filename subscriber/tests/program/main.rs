@@ -8,6 +8,7 @@ mod measure;
 mod mosquitto;
 mod past;
 mod serving;
+mod standby;
 mod support;
 mod systemd;
 mod unread;
