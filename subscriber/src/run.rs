@@ -78,7 +78,6 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
     let store = Store::open(&settings.store)?;
-    std::fs::create_dir_all(&log_dir).with_context(|| log_dir.display().to_string())?;
     let kept = memory.load()?;
     let standing = match settings.standby_for.clone() {
         Some(config) => standby::start(config, &log_dir)?,

@@ -53,7 +53,6 @@ impl Influx {
     /// Keeps its cursor in `influx.cursor`, and the points the server refuses in `influx.refused.jsonl`, both in `dir`.
     /// Ships what its part allows. Does not connect yet.
     pub fn open(config: InfluxConfig, dir: &Path, standing: Standing) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         let cursor_file = CursorFile::new(dir.join("influx.cursor"), config.target());
         let cursor = cursor_file.load();
         let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
