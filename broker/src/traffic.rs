@@ -18,6 +18,8 @@ pub struct Counts {
     pub bytes_out: u64,
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
+    /// Messages that their senders' keys may not send.
+    pub refused: u64,
     /// Publishers there now.
     pub publishers: usize,
     /// Subscribers there now.
@@ -71,15 +73,17 @@ impl fmt::Display for Report {
         let rate = |now: u64, before: u64| (now - before) as f64 / over.as_secs_f64();
         write!(
             f,
-            "{:.0} messages/s, {:.3} MB/s in, {:.3} MB/s out; {} dropped, {} in all; {} publishers, {} subscribers",
+            "{:.0} messages/s, {:.3} MB/s in, {:.3} MB/s out; {} dropped, {} in all; ",
             rate(counts.messages, since.messages),
             rate(counts.bytes_in, since.bytes_in) / 1e6,
             rate(counts.bytes_out, since.bytes_out) / 1e6,
             counts.dropped - since.dropped,
-            counts.dropped,
-            counts.publishers,
-            counts.subscribers
-        )
+            counts.dropped
+        )?;
+        if counts.refused > 0 {
+            write!(f, "{} refused, {} in all; ", counts.refused - since.refused, counts.refused)?;
+        }
+        write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)
     }
 }
 
@@ -99,8 +103,12 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
+        assert!(!report.contains("refused"), "{report}");
         assert!(traffic.due().is_none());
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
+        traffic.counts.refused = 3;
+        let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
+        assert!(report.ends_with("; 3 refused, 3 in all; 0 publishers, 1 subscribers"), "{report}");
     }
 }

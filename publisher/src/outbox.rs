@@ -171,6 +171,10 @@ pub mod tests {
             self.0.lock().unwrap().open
         }
 
+        fn settled(&mut self) -> u64 {
+            self.0.lock().unwrap().taken.len() as u64
+        }
+
         fn close(self: Box<Self>, _limit: Duration) -> Unsent {
             Unsent(0)
         }

@@ -1,11 +1,12 @@
 //! The command line: what it takes, and how it explains itself.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
+use crate::threshold::Threshold;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -30,6 +31,8 @@ pub enum Command {
     SampleConfig,
     /// Write readings or heartbeats as a table, from the store or from InfluxDB.
     Export(ExportArgs),
+    /// Record when messages come, without what is in them, into a file.
+    Capture(CaptureArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -46,9 +49,9 @@ pub struct WatchArgs {
     /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.
     #[arg(long, value_name = "URL")]
     pub standby_for: Option<String>,
-    /// The silence that is allowed [default: 50s].
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-    pub threshold: Option<Duration>,
+    /// The silence that is allowed, or "adaptive": learned from each publisher's own gaps [default: 50s].
+    #[arg(long, value_name = "SPAN|adaptive")]
+    pub threshold: Option<Threshold>,
     /// A publisher that is missed when it is never heard at all; may be given several times.
     #[arg(long, value_name = "ID")]
     pub expect: Vec<String>,
@@ -108,6 +111,8 @@ EXAMPLES
     lastbeat-subscriber --from zmq+tcp://127.0.0.1:5556 --store lastbeat.db
   The readings of an hour, as a spreadsheet takes them:
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
+  When messages come, for an hour, beside a subscriber that runs:
+    lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:

@@ -12,6 +12,7 @@ use prometheus::{Counter, Encoder, Gauge, IntCounter, IntCounterVec, IntGaugeVec
 
 use crate::board::Board;
 use crate::board::json::per_second;
+use crate::refusals::Reason;
 use crate::standby::Part;
 use lateness::Lateness;
 
@@ -31,7 +32,7 @@ struct All {
 #[derive(Debug)]
 struct Figures {
     messages: IntCounter,
-    refused: IntCounter,
+    refused: IntCounterVec,
     duplicates: IntCounter,
     unknown: IntCounter,
     not_kept: IntCounter,
@@ -41,6 +42,7 @@ struct Figures {
     behind: IntGaugeVec,
     trouble: IntGaugeVec,
     set_aside: IntGaugeVec,
+    dropped: IntGaugeVec,
     streams: Gauge,
     parts: IntGaugeVec,
 }
@@ -64,7 +66,11 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let figures = Figures {
             messages: maker.counter("messages_total", "Messages that came."),
-            refused: maker.counter("messages_refused_total", "Messages that could not be read."),
+            refused: maker.counters(
+                "messages_refused_total",
+                "Messages that could not be read, by the reason.",
+                "reason",
+            ),
             duplicates: maker.counter("messages_duplicates_total", "Messages that had come before."),
             unknown: maker.counter(
                 "messages_of_too_many_publishers_total",
@@ -77,6 +83,11 @@ impl Metrics {
             behind: maker.gauges("follower_lag_bytes", "Bytes of the log that it has not taken yet.", "follower"),
             trouble: maker.gauges("follower_trouble", "1 while its target takes nothing.", "follower"),
             set_aside: maker.gauges("follower_set_aside", "Points that its target refused.", "follower"),
+            dropped: maker.gauges(
+                "follower_refused_dropped",
+                "What it had kept of refused messages or points, and dropped to make room for newer ones.",
+                "follower",
+            ),
             streams: maker.gauge("http_event_streams", "Readers of the event stream."),
             parts: maker.gauges("shipping_part", "1 for the part it has in shipping to InfluxDB.", "part"),
         };
@@ -114,12 +125,15 @@ impl Figures {
         let totals = figures.totals;
         for (counter, total) in [
             (&self.messages, totals.messages),
-            (&self.refused, totals.refused),
             (&self.duplicates, totals.duplicates),
             (&self.unknown, totals.unknown),
             (&self.not_kept, totals.not_kept),
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        for reason in Reason::ALL {
+            let counter = self.refused.with_label_values(&[reason.word()]);
+            counter.inc_by(totals.refused_by.count(reason).saturating_sub(counter.get()));
         }
         self.rate.set(per_second(figures.rate));
         for state in State::ALL {
@@ -135,6 +149,9 @@ impl Figures {
             self.behind.with_label_values(name).set(whole(follower.behind_bytes));
             self.trouble.with_label_values(name).set(i64::from(follower.trouble.is_some()));
             self.set_aside.with_label_values(name).set(whole(follower.set_aside));
+        }
+        for (follower, dropped) in board.dropped() {
+            self.dropped.with_label_values(&[follower]).set(whole(dropped));
         }
     }
 }

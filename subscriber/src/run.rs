@@ -177,6 +177,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
     let host = lastbeat_host::booted_at().map(|booted_at| HostView { process: own.process, booted_at });
     WatchRules {
         threshold: settings.threshold,
+        adaptive: settings.adaptive,
         links: links.iter().map(|link| link.name.clone()).collect(),
         own_link: own_link(links),
         host,
@@ -270,7 +271,7 @@ async fn drain(following: Vec<Following>, stop: &CancellationToken) {
 }
 
 /// The first SIGINT or SIGTERM stops in order, a second one at once.
-fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     tokio::spawn(async move {

@@ -44,6 +44,7 @@ impl Watchdog {
             return Speaker::Previous;
         }
         publisher.previous = publisher.current.replace(Process::new(Some(identity)));
+        publisher.unbroken = false;
         publisher.counts.restarts += 1;
         let id = publisher.id.clone();
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
@@ -87,6 +88,7 @@ impl Watchdog {
     fn swap_processes(&mut self, index: usize) {
         let publisher = &mut self.publishers[index];
         std::mem::swap(&mut publisher.current, &mut publisher.previous);
+        publisher.unbroken = false;
         self.attend(index);
     }
 

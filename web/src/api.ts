@@ -68,6 +68,7 @@ export interface Field { name: string; type: FieldType; latest: Value | null; la
 export interface Detail extends Row {
   process: Process | null;
   paused_until: string | null;
+  adaptive: { gaps: number; usual_s: number; longest_s: number; phi: number | null } | null;
   evidence: Evidence[];
   fields: Field[];
 }

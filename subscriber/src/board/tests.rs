@@ -184,7 +184,7 @@ fn handover(dir: &std::path::Path) -> (Intake, Handover, mpsc::Receiver<Update>)
 fn beat(intake: &mut Intake, seconds: f64, ids: &[&str]) {
     let mut batch = Batch::default();
     for id in ids {
-        batch.push(Delivery { topic: format!("beat/{id}").as_bytes(), payload: b"", retained: false });
+        batch.push(Delivery { topic: format!("beat/{id}").as_bytes(), payload: b"", retained: false, resent: false });
     }
     intake.take(at(seconds), LinkIndex(0), &batch);
 }

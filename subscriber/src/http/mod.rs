@@ -212,6 +212,15 @@ impl Api {
     }
 }
 
+/// All routes without a login, and without a server before them.
+pub fn open_router(joints: Joints) -> axum::Router {
+    let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
+    let (streams, changing) = (Streams::among(most_connections()), Arc::default());
+    let stop = CancellationToken::new();
+    let api = Api { board, metrics, commands, incoming, link, history, standing, streams, changing, stop };
+    routes::router(api, access::Access::new(config::Credentials::default()))
+}
+
 fn stopping() -> Problem {
     Problem::unavailable("the subscriber is stopping")
 }

@@ -21,7 +21,8 @@ use crate::announce::sentence;
 
 /// The row's own time, where it is not the point's: an integer field, nanoseconds since 1970.
 pub const ROW_TIME: &str = "row_time_ns";
-const RESERVED: [&str; 4] = ["time", "publisher", "host", ROW_TIME];
+/// The names of fields that get a `_` at their end.
+pub const RESERVED: [&str; 4] = ["time", "publisher", "host", ROW_TIME];
 
 /// Adds the line of a reading. Says whether there is one: a reading may have had nothing but NaN.
 pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading: &Reading<'_>, time: UtcNanos) -> bool {

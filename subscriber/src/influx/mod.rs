@@ -23,7 +23,7 @@ mod follow;
 mod gate;
 #[cfg(test)]
 pub mod influxd;
-mod line;
+pub mod line;
 mod refused;
 mod server;
 mod shipment;
@@ -31,6 +31,8 @@ mod shipment;
 mod tests;
 
 pub use config::InfluxConfig;
+pub use conflict::Conflict;
+pub use cursor::CursorFile;
 pub use follow::Influx;
 pub use line::{ROW_TIME, stored_tag};
 pub use server::{Server, chain};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{Connector, End, Failure},
-    relay,
+    diagnosis, relay,
 };
 use crate::{
     Handed, MqttEndpoint, Outbound, PublishOptions, TransportError, Unsent, outbound::check_size, waiting::wait_for,
@@ -40,8 +40,13 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
     let relay = relay(endpoint, &wanted)?;
     let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let connector =
-        Connector::new(client.clone(), Arc::clone(&relay), connect_options(endpoint, &wanted, &relay)?, stop.clone());
+    let connector = Connector::new(
+        client.clone(),
+        Arc::clone(&relay),
+        connect_options(endpoint, &wanted, &relay)?,
+        diagnosis(endpoint, &wanted),
+        stop.clone(),
+    );
     let shared = Arc::new(Shared::default());
     let end = PublishingEnd(Arc::clone(&shared));
     let place = endpoint.to_string();
@@ -49,7 +54,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { client, shared, inflight, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { client, shared, inflight, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -139,6 +144,7 @@ struct MqttOutbound {
     client: AsyncClient,
     shared: Arc<Shared>,
     inflight: usize,
+    taken: u64,
     place: String,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -164,6 +170,8 @@ impl Outbound for MqttOutbound {
                 return Err(TransportError::Mqtt { place: self.place.clone(), doing: "can't publish", source });
             }
         }
+        drop(state);
+        self.taken += 1;
         Ok(Handed::Taken)
     }
 
@@ -175,6 +183,10 @@ impl Outbound for MqttOutbound {
             Link::Refused(_) => true,
             Link::Down => false,
         })
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken - self.shared.settled().unacknowledged.len() as u64
     }
 
     fn close(mut self: Box<Self>, limit: Duration) -> Unsent {

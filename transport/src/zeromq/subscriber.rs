@@ -1,23 +1,29 @@
-//! A subscriber's end over ZeroMQ: one thread that turns what a SUB socket receives into batches.
+//! A subscriber's end over ZeroMQ: one thread that turns what an XSUB socket receives into batches, and sends
+//! requests up it: what begins with neither 0 nor 1 goes to the peers' XPUB sockets, past subscriptions.
 //!
 //! ```text
-//!  SUB ──────────┐
+//!  XSUB ─────────┐
 //!  monitor ──────┼─ poll, no ticks ─ thread ── Inbox (bounded; full = stop reading) ── subscriber's loop
 //!  control PAIR ─┘
 //! ```
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use lastbeat_host::Clock;
 use lastbeat_wire::Monotonic;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::{Monitor, PeerEvent, SocketSettings, open, prepare};
+use super::{
+    Curve, Failure, Gate, Guard, Monitor, PeerEvent, Purpose, SocketSettings, millis, open, prepare, redial::Redial,
+};
 use crate::{
-    Arrival, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
+    Arrival, Asker, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
     endpoint::{Way, ZmqEndpoint},
-    filter::Filter,
+    filter::{Admission, Filter},
     subscription::{Inbox, Stopped},
 };
 
@@ -35,16 +41,23 @@ pub(crate) fn subscribe(
     link: LinkIndex,
     incoming: Sender<Incoming>,
 ) -> Result<Subscription, TransportError> {
+    let curve = Curve::read(&endpoint.lock)?;
     let context = zmq::Context::new();
-    let filter = Filter::new(options.topics.clone());
-    let (socket, monitor, control, stopper) = sockets(&context, options, &filter).map_err(|source| {
-        TransportError::Zmq { place: endpoint.address.clone(), doing: "can't make a socket", source }
+    let admission = Admission::new(Filter::new(options.topics.clone()));
+    let made = || Ok((curve.gate(&context)?, sockets(&context, options, &curve, &admission)?));
+    let (gate, (socket, monitor, control, stopper)) = made().map_err(|source| TransportError::Zmq {
+        place: endpoint.address.clone(),
+        doing: "can't make a socket",
+        source,
     })?;
-    let address = open(&socket, endpoint)?;
+    let (inbox, address) = (admission.inbox(), open(&socket, endpoint)?);
     let stop = CancellationToken::new();
     let receiver = Receiver {
-        sockets: Sockets { socket, monitor, control },
-        filter: (!filter.is_prefixes_only()).then_some(filter),
+        sockets: Sockets { socket, monitor, control, _gate: gate },
+        redial: Redial::new(endpoint.address.clone()),
+        guard: curve.guard(),
+        has_key: curve.is_on(),
+        admission,
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
         up: None,
@@ -56,19 +69,34 @@ pub(crate) fn subscribe(
     let way = endpoint.way;
     // Nobody listens any more: that is an end, not an error.
     let run = move || receiver.run(way).unwrap_or(());
-    // The thread may have ended by itself and closed its side.
-    let wake = move || stopper.send("", zmq::DONTWAIT).unwrap_or_default();
+    // The thread may have ended by itself and closed its side; or be busy, with requests that wait: it looks at `stop`.
+    let control = Arc::new(Mutex::new(stopper));
+    let tell = |control: &Mutex<zmq::Socket>, what: &[u8]| {
+        control.lock().unwrap_or_else(PoisonError::into_inner).send(what, zmq::DONTWAIT).is_ok()
+    };
+    let waking = Arc::clone(&control);
+    let wake = move || {
+        tell(&waking, b"");
+    };
+    let asker = Asker::new(inbox, move |request| tell(&control, request));
     Subscription::spawn(stop, format!("zmq-{}", link.0), run, wake)
+        .map(|subscription| subscription.with_asker(asker))
         .map_err(|source| TransportError::Thread { place: address, source })
 }
 
 type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
 
-fn sockets(context: &zmq::Context, options: &SubscribeOptions, filter: &Filter) -> zmq::Result<Made> {
-    let socket = context.socket(zmq::SUB)?;
+fn sockets(
+    context: &zmq::Context,
+    options: &SubscribeOptions,
+    curve: &Curve,
+    admission: &Admission,
+) -> zmq::Result<Made> {
+    let socket = context.socket(zmq::XSUB)?;
     prepare(&socket, SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive })?;
-    for prefix in filter.iter() {
-        socket.set_subscribe(prefix.as_bytes())?;
+    curve.prepare(&socket, Purpose::Publish)?;
+    for prefix in admission.iter() {
+        socket.send([&[1], prefix.as_bytes()].concat(), 0)?;
     }
     let monitor = Monitor::new(context, &socket, "subscriber")?;
     let (control, stopper) = (context.socket(zmq::PAIR)?, context.socket(zmq::PAIR)?);
@@ -78,22 +106,34 @@ fn sockets(context: &zmq::Context, options: &SubscribeOptions, filter: &Filter) 
     Ok((socket, monitor, control, stopper))
 }
 
+/// What there is to do.
+#[derive(Default)]
+struct Ready {
+    messages: bool,
+    events: bool,
+    requests: bool,
+}
+
 struct Sockets {
     socket: zmq::Socket,
     monitor: Monitor,
     control: zmq::Socket,
+    _gate: Option<Gate>,
 }
 
 struct Receiver {
     sockets: Sockets,
-    /// Looked at only where a prefix would let too much through.
-    filter: Option<Filter>,
+    redial: Redial,
+    /// Where it is bound and keys are bound to publishers.
+    guard: Option<Guard>,
+    has_key: bool,
+    admission: Admission,
     inbox: Inbox,
     address: String,
     /// Whether the link was last said to be up.
     up: Option<bool>,
     malformed: u64,
-    /// Since the link was last up.
+    /// Of those who came, where it is bound.
     handshakes_failed: u32,
     reported: Option<Monotonic>,
     /// Reused for every message.
@@ -115,24 +155,34 @@ impl Receiver {
             self.say(true, "")?;
         }
         loop {
-            let (has_messages, has_events) = self.wait()?;
-            if has_events {
+            let Ready { messages, events, requests } = self.wait()?;
+            if let Err(error) = self.redial.dial(&self.sockets.socket, Clock.now().monotonic) {
+                tracing::error!("{}: can't connect again: {error}", self.address);
+                return Err(Stopped);
+            }
+            if requests {
+                self.send_requests()?;
+            }
+            if events {
                 self.read_events(way)?;
             }
-            if has_messages {
+            if messages {
                 self.hand_batch()?;
             }
         }
     }
 
-    /// Waits for messages or events; no ticks.
-    fn wait(&self) -> Result<(bool, bool), Stopped> {
-        let Sockets { socket, monitor, control } = &self.sockets;
+    /// Waits for messages, events, or the time to connect again; no ticks.
+    fn wait(&self) -> Result<Ready, Stopped> {
+        let Sockets { socket, monitor, control, .. } = &self.sockets;
+        let limit = self.redial.left(Clock.now().monotonic).map_or(-1, |left| i64::from(millis(left)));
         let mut items = [socket, monitor.socket(), control].map(|socket| socket.as_poll_item(zmq::POLLIN));
-        match zmq::poll(&mut items, -1) {
-            Ok(_) if items[2].is_readable() => Err(Stopped),
-            Ok(_) => Ok((items[0].is_readable(), items[1].is_readable())),
-            Err(zmq::Error::EINTR) => Ok((false, false)),
+        match zmq::poll(&mut items, limit) {
+            Ok(_) => {
+                let [messages, events, requests] = items.map(|item| item.is_readable());
+                Ok(Ready { messages, events, requests })
+            }
+            Err(zmq::Error::EINTR) => Ok(Ready::default()),
             Err(error) => {
                 tracing::error!("{}: can't wait for messages: {error}", self.address);
                 Err(Stopped)
@@ -140,31 +190,46 @@ impl Receiver {
         }
     }
 
-    fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
-        while let Some(event) = self.sockets.monitor.next_event() {
-            match event {
-                PeerEvent::Stranger => {
-                    self.handshakes_failed += 1;
-                    if self.handshakes_failed.is_power_of_two() {
-                        let times = self.handshakes_failed;
-                        tracing::warn!("{}: handshake failed ({times}): the peer hangs, or is no ZeroMQ", self.address);
-                    }
-                }
-                PeerEvent::Joined => self.handshakes_failed = 0,
-                PeerEvent::Left | PeerEvent::Nobody => {}
+    /// Sends up what the control socket brings. A peer without room for it does not get it, and is asked again later.
+    fn send_requests(&self) -> Result<(), Stopped> {
+        while let Ok(request) = self.sockets.control.recv_msg(zmq::DONTWAIT) {
+            if self.inbox.stop.is_cancelled() {
+                return Err(Stopped);
             }
-            // A bound socket hears whoever comes: it stays up, however many are there.
-            if way == Way::Bind {
-                continue;
-            }
-            match event {
-                PeerEvent::Joined => self.say(true, "")?,
-                PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
-                PeerEvent::Nobody => self.say(false, "nobody answers there")?,
-                PeerEvent::Stranger => self.say(false, "the handshake failed: the peer hangs, or is no ZeroMQ")?,
+            if let Err(error) = self.sockets.socket.send(request, zmq::DONTWAIT) {
+                tracing::debug!("{}: can't ask for what was lost: {error}", self.address);
             }
         }
         Ok(())
+    }
+
+    fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
+        while let Some(event) = self.sockets.monitor.next_event() {
+            // A bound socket hears whoever comes: it stays up, however many are there.
+            match event {
+                PeerEvent::Stranger(failure) if way == Way::Bind => self.count_stranger(failure),
+                _ if way == Way::Bind => {}
+                PeerEvent::Joined => {
+                    self.redial.joined();
+                    self.say(true, "")?;
+                }
+                PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
+                PeerEvent::Nobody => self.say(false, "nobody answers there")?,
+                PeerEvent::Stranger(failure) => {
+                    self.redial.failed(&self.sockets.socket, failure, self.has_key, Clock.now().monotonic);
+                    self.say(false, failure.of_the_peer(self.has_key))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count_stranger(&mut self, failure: Failure) {
+        self.handshakes_failed = self.handshakes_failed.saturating_add(1);
+        if self.handshakes_failed.is_power_of_two() {
+            let (times, why) = (self.handshakes_failed, failure.of_a_stranger(self.has_key));
+            tracing::warn!("{}: a handshake failed ({times} so far): {why}", self.address);
+        }
     }
 
     fn say(&mut self, up: bool, reason: &str) -> Result<(), Stopped> {
@@ -187,17 +252,21 @@ impl Receiver {
         while looked_at < BATCH_MESSAGES && batch.byte_len() < BATCH_BYTES {
             match self.receive() {
                 Received::Nothing => break,
-                Received::Malformed => {}
+                Received::Malformed => batch.malformed += 1,
                 Received::Message => {
-                    let [topic, payload] = &self.frames;
-                    if self.filter.as_ref().is_none_or(|filter| filter.wants(topic)) {
-                        batch.push(Delivery { topic, payload, retained: false });
+                    let [topic, payload] = &mut self.frames;
+                    if self.guard.as_mut().is_some_and(|guard| !guard.admits(topic)) {
+                        looked_at += 1;
+                        continue;
+                    }
+                    if let Some((topic, resent)) = self.admission.admit(topic) {
+                        batch.push(Delivery { topic, payload, retained: false, resent });
                     }
                 }
             }
             looked_at += 1;
         }
-        if !batch.is_empty() {
+        if !batch.is_empty() || batch.malformed > 0 {
             self.inbox.hand(Arrival::Batch(batch))?;
         }
         Ok(looked_at > 0)
