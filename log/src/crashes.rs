@@ -216,7 +216,7 @@ fn whatever_ends_it(steps: &[Step], sync: SyncPolicy) -> Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_ends_a_log_at_whichever_call_what_was_promised_is_there(

@@ -74,13 +74,21 @@ pub(crate) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a directory whose name survives the loss of power. Of several that are missing the last one's does.
+/// Makes a directory, and those above it, if need be. Its name survives the loss of power, also where a process that was
+/// killed had made it.
 pub(crate) fn make_dir(disk: &mut impl Disk, dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+    let above = directory(dir);
+    if !dir.is_dir() {
+        if !above.is_dir() {
+            make_dir(disk, above)?;
+        }
+        disk.make_dir(dir)?;
     }
-    disk.make_dir(dir)?;
-    disk.sync_dir(directory(dir))
+    match disk.sync_dir(above) {
+        // Not ours to read: then it is not ours to sync.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
 }
 
 /// Writes all of the bytes at a place of a file.

@@ -260,7 +260,8 @@ impl Recorder {
 
     /// As [`directory`] gives it for a name.
     fn directory_name(&self, dir: &Path) -> PathBuf {
-        let name = dir.strip_prefix(&self.root).unwrap_or(Path::new(""));
+        // What is above the root is none of this disk's business.
+        let name = dir.strip_prefix(&self.root).unwrap_or(Path::new(".."));
         if name.as_os_str().is_empty() { PathBuf::from(".") } else { name.to_owned() }
     }
 }

@@ -195,6 +195,11 @@ impl<'a> Batch<'a> {
         Position(self.end)
     }
 
+    /// How many bytes of the log it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// Whether there is no record in it.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -49,6 +49,9 @@ pub struct WatchArgs {
     pub store: Option<PathBuf>,
     #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
+    /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.
+    #[arg(long, value_name = "URL")]
+    pub standby_for: Option<String>,
     /// The silence that is allowed, or "adaptive": learned from each publisher's own gaps [default: 50s].
     #[arg(long, value_name = "SPAN|adaptive")]
     pub threshold: Option<Threshold>,
@@ -121,13 +124,18 @@ EXAMPLES
     LASTBEAT_HTTP_TOKEN=SECRET lastbeat-subscriber --from mqtt://broker.example --http 0.0.0.0:8787
     curl -fsS -H 'Authorization: Bearer SECRET' http://watch.example:8787/api/v1/beat/backup
 
+  A second watchdog on the same broker, that ships in the first one's place while that one is down:
+    lastbeat-subscriber --from mqtt://broker.example --name watch-2 --influx http://influx.example:8086/lastbeat \\
+      --standby-for http://watch-1.example:8787
+
 TRANSPORTS
   zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE&cert=FILE&key=FILE]
   With keys (see lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub   zmq+…?bind&key=FILE&allow=FILE
 
 ENVIRONMENT
   LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
-  LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN   secrets
+  LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN,
+  LASTBEAT_STANDBY_TOKEN   secrets; the last one is the leader's LASTBEAT_HTTP_TOKEN
   LASTBEAT_KEY   what would stand in the file key= of zmq+…, where the URL has none
   LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
   NO_COLOR       no colours

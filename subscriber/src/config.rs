@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
+use crate::standby::StandbyConfig;
 use crate::threshold::{DEFAULT, Span, Threshold};
 
 /// The file that `sample-config` prints; all of its values are the defaults.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub store: PathBuf,
     /// Where to ship, too.
     pub influx: Option<InfluxConfig>,
+    /// The subscriber that this one stands by for.
+    pub standby_for: Option<StandbyConfig>,
     /// Where the page and the API are served, if they are.
     pub http: Option<HttpConfig>,
     /// The silence that is allowed, unless a publisher has its own rule. At least a millisecond.
@@ -53,6 +56,7 @@ struct File {
     from: Vec<String>,
     store: Option<PathBuf>,
     influx: Option<String>,
+    standby_for: Option<String>,
     threshold: Option<Threshold>,
     at_least: Option<Span>,
     at_most: Option<Span>,
@@ -121,6 +125,10 @@ impl Settings {
             publishers.entry(id).or_default().expected = true;
         }
         let influx = args.influx.as_ref().or(file.influx.as_ref());
+        let standby_for = args.standby_for.as_ref().or(file.standby_for.as_ref());
+        if let Some(url) = standby_for.filter(|_| influx.is_none()) {
+            bail!("standby_for {url:?} says who ships to InfluxDB, and there is none: give --influx URL, the leader's");
+        }
         let sync = args.sync.as_ref().or(file.sync.as_ref());
         let max_publishers = file.max_publishers.unwrap_or(1_000_000);
         if !(1..=u32::MAX as usize).contains(&max_publishers) {
@@ -130,6 +138,7 @@ impl Settings {
             from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
             influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
+            standby_for: standby_for.map(|url| StandbyConfig::from_env(url)).transpose()?,
             http,
             threshold,
             adaptive,

@@ -26,6 +26,7 @@ mod recover;
 mod refusals;
 mod run;
 mod service;
+mod standby;
 mod store;
 mod systemd;
 mod table;

@@ -169,23 +169,13 @@ pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> (Positi
 /// Tells the watchdog a record of the time before; the record's own time.
 pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        Record::Message(message) => {
-            replay_message(watchdog, now, message, true);
-            Some(message.received_at)
-        }
+        Record::Message(message) => replay_message(watchdog, now, message, true),
         // One that was refused is refused again, and shows as before that its publisher lives.
-        Record::Refused { message, .. } => {
-            replay_message(watchdog, now, message, false);
-            Some(message.received_at)
-        }
-        Record::Status(status) => Some(status.at),
-        Record::Flip(flip) => {
-            watchdog.replay(now, flip);
-            Some(flip.noticed_at)
-        }
-        Record::Unwatched(span) => Some(span.to),
-        Record::Notice(_) => None,
+        Record::Refused { message, .. } => replay_message(watchdog, now, message, false),
+        Record::Flip(flip) => watchdog.replay(now, flip),
+        Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
     }
+    record.time()
 }
 
 fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_read: bool) {

@@ -15,6 +15,7 @@ use prometheus::{
 use crate::board::Board;
 use crate::board::json::per_second;
 use crate::refusals::Reason;
+use crate::standby::Part;
 use lateness::Lateness;
 
 /// All metrics. Cloning is cheap.
@@ -49,6 +50,7 @@ struct Figures {
     set_aside: IntGaugeVec,
     dropped: IntGaugeVec,
     streams: Gauge,
+    parts: IntGaugeVec,
 }
 
 impl Metrics {
@@ -100,6 +102,7 @@ impl Metrics {
                 "follower",
             ),
             streams: maker.gauge("http_event_streams", "Readers of the event stream."),
+            parts: maker.gauges("shipping_part", "1 for the part it has in shipping to InfluxDB.", "part"),
         };
         Self(Arc::new(All { registry, flips, lateness, figures: Mutex::new(figures) }))
     }
@@ -115,11 +118,14 @@ impl Metrics {
         self.0.lateness.stalled(by);
     }
 
-    /// All of it as text, with what the board shows and how many read the event stream.
-    pub fn text(&self, board: &Board, streams: usize) -> anyhow::Result<String> {
+    /// All of it as text, with what the board shows and how many read the event stream, and its part in shipping.
+    pub fn text(&self, board: &Board, streams: usize, part: Part) -> anyhow::Result<String> {
         let figures = self.0.figures.lock().unwrap_or_else(PoisonError::into_inner);
         figures.take(board);
         figures.streams.set(f64::from(u32::try_from(streams).unwrap_or(u32::MAX)));
+        for one in [Part::Alone, Part::Holding, Part::StandingIn] {
+            figures.parts.with_label_values(&[one.word()]).set(i64::from(one == part));
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         Ok(String::from_utf8(text)?)

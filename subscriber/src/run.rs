@@ -27,6 +27,7 @@ use crate::memory::{Memory, bring_back};
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::service::{Service, Wiring};
+use crate::standby;
 use crate::store::Store;
 use crate::systemd::Systemd;
 use crate::table::Table;
@@ -79,9 +80,13 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
     let store = Store::open(&settings.store)?;
-    std::fs::create_dir_all(&log_dir).with_context(|| log_dir.display().to_string())?;
     let kept = memory.load()?;
-    let influx = settings.influx.clone().map(|config| Influx::open(config, &log_dir)).transpose()?;
+    let standing = match settings.standby_for.clone() {
+        Some(config) => standby::start(config, &log_dir)?,
+        None => standby::alone(),
+    };
+    let open = |config| Influx::open(config, &log_dir, standing.clone());
+    let influx = settings.influx.clone().map(open).transpose()?;
     let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
     let not_before = cursors.into_iter().flatten().fold(memory.position(), Position::max);
     let log = open_log(&log_dir, &settings, not_before)?;
@@ -135,7 +140,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     );
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
-    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history };
+    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history, standing };
     let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);

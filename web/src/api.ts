@@ -33,7 +33,7 @@ export interface Row {
 }
 
 export interface Link { name: string; up: boolean; reason: string | null }
-export interface Follower { name: string; behind_bytes: number; trouble: string | null; set_aside: number }
+export interface Follower { name: string; behind_bytes: number; trouble: string | null; set_aside: number; held: string | null }
 export interface Totals { messages: number; refused: number; duplicates: number; unknown: number; not_kept: number }
 export type States = Partial<Record<State, number>>;
 

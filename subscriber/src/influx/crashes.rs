@@ -12,12 +12,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lastbeat_log::{LogHandle, Position};
+use lastbeat_wire::UtcNanos;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Influx, InfluxConfig};
 use crate::follower::conformance::{append, append_message, open_log, time_of};
 use crate::follower::{Follower, Lag};
+use crate::standby::{Part, Permit, Stand};
 
 /// What InfluxDB tells points apart by: the series and the time.
 type Point = (String, String);
@@ -44,6 +46,17 @@ struct Double {
 }
 
 impl Double {
+    /// Serves it as long as the runtime is there.
+    fn serve() -> (Self, tokio::runtime::Runtime, String) {
+        let double = Self::default();
+        let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = serving.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().fallback(write).with_state(double.clone());
+        serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (double, serving, url)
+    }
+
     fn take(&self, body: &[u8]) -> (Option<Response>, bool) {
         let mut text = String::new();
         flate2::read::GzDecoder::new(body).read_to_string(&mut text).unwrap();
@@ -94,7 +107,7 @@ fn set_aside(dir: &Path) -> BTreeSet<Point> {
 fn live(url: &str, dir: &Path, log: &LogHandle, double: &Double) -> Position {
     let open = || {
         let config = InfluxConfig::parse(&format!("{url}/lastbeat"), |_| None).unwrap();
-        Influx::open(config, dir).unwrap().in_shipments_of(700)
+        Influx::open(config, dir, crate::standby::alone()).unwrap().in_shipments_of(700)
     };
     // With its runtime all that it had begun goes, as with a process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -115,28 +128,21 @@ fn live(url: &str, dir: &Path, log: &LogHandle, double: &Double) -> Position {
 fn a_kill_at_any_request_leaves_each_point_taken_or_set_aside_and_none_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open_log(&dir.path().join("log"), Position::START);
-    let (mut good, mut bad, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..40 {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for number in 0..24 {
         let (publisher, time, _) = append(&mut log, number);
         good.push(((format!("sensor,publisher={publisher},host=web-1"), time.to_string()), log.end()));
         if number % 9 == 4 {
             append_message(&mut log, time_of(number), b"sensor/dark", br#"{"lux":"dark"}"#);
             bad.push((("sensor,publisher=dark".to_owned(), time_of(number).0.to_string()), log.end()));
         }
-        ends.push(log.end());
     }
     log.commit();
     log.handle().reader(Position::START).unwrap().wait_blocking().unwrap();
     let handle = log.handle().clone();
     log.close(Duration::from_mins(1));
 
-    let double = Double::default();
-    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = serving.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = Router::new().fallback(write).with_state(double.clone());
-    serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
-
+    let (double, _serving, url) = Double::serve();
     let mut deaths = 0;
     for request in 1.. {
         for taken in [false, true] {
@@ -164,4 +170,48 @@ fn a_kill_at_any_request_leaves_each_point_taken_or_set_aside_and_none_twice() {
             }
         }
     }
+}
+
+#[test]
+fn what_the_leader_has_shipped_is_passed_over_what_it_may_ship_waits_and_goes_when_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    let mut expected = BTreeSet::new();
+    for number in 0..30 {
+        let (publisher, time, _) = append(&mut log, number);
+        if number >= 20 {
+            expected.insert((format!("sensor,publisher={publisher},host=web-1"), time.to_string()));
+        }
+    }
+    log.commit();
+    let handle = log.handle().clone();
+    let (double, _serving, url) = Double::serve();
+    let held = |skip_before| Stand {
+        part: Part::Holding,
+        permit: Permit { ship_until: UtcNanos(i64::MIN), skip_before },
+        why: "the leader ships".into(),
+    };
+    let (stand, standing) = tokio::sync::watch::channel(held(UtcNanos(i64::MIN)));
+    let config = InfluxConfig::parse(&format!("{url}/lastbeat"), |_| None).unwrap();
+    let influx = Influx::open(config, dir.path(), standing).unwrap().in_shipments_of(700);
+    let mut following = crate::follower::start(influx, handle, CancellationToken::new()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let waits = |lag: &Lag| lag.held.is_some() && lag.behind_bytes > 0;
+        following.lag.wait_for(waits).await.unwrap();
+        stand.send_replace(held(time_of(20)));
+        let lag = following.lag.wait_for(|lag| lag.records == 20).await.unwrap().clone();
+        assert!(lag.until < Some(time_of(20)) && lag.until >= Some(time_of(19)));
+        assert_eq!(double.target.lock().unwrap().requests, 0, "nothing was sent");
+        stand.send_replace(Stand::alone());
+        following.lag.wait_for(|lag| lag.records == 30 && lag.held.is_none()).await.unwrap();
+        assert_eq!(double.target.lock().unwrap().points, expected);
+        // It does not hold up the end of the log, and what it holds back is there at the next start.
+        stand.send_replace(held(UtcNanos(i64::MIN)));
+        let end = log.end();
+        append(&mut log, 30);
+        log.close(Duration::from_mins(1));
+        following.ended().await.unwrap();
+        assert_eq!(following.lag.borrow().cursor, end);
+    });
 }

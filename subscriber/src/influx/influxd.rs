@@ -120,7 +120,7 @@ impl Influxd {
     /// A follower into its database `lastbeat`.
     pub fn follower(&self, state: &std::path::Path) -> Influx {
         let config = InfluxConfig::parse(&self.url(), |_| None).unwrap();
-        let follower = Influx::open(config, state).unwrap();
+        let follower = Influx::open(config, state, crate::standby::alone()).unwrap();
         assert!(follower.cursor() >= Position::START);
         follower
     }

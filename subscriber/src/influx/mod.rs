@@ -20,6 +20,7 @@ mod crashes;
 mod cursor;
 mod deliver;
 mod follow;
+mod gate;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
@@ -36,4 +37,4 @@ pub use conflict::Conflict;
 pub use cursor::CursorFile;
 pub use follow::Influx;
 pub use line::{ROW_TIME, stored_tag};
-pub use server::Server;
+pub use server::{Server, chain};

@@ -94,6 +94,7 @@ impl RefusedPoints {
         }
         Ok(file)
     }
+
     /// The older file's name.
     fn older(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();

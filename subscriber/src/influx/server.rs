@@ -200,7 +200,7 @@ fn judge(status: StatusCode, reason: String, after: Option<Duration>) -> Answer 
 }
 
 /// An error with what caused it: reqwest's own words alone are "error sending request".
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

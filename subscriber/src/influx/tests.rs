@@ -245,7 +245,12 @@ async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
     log.commit();
     let follower = |password: &str| {
         let url = server.url().replace("http://", "http://me@");
-        Influx::open(InfluxConfig::parse(&url, |_| Some(password.to_owned())).unwrap(), dir.path()).unwrap()
+        Influx::open(
+            InfluxConfig::parse(&url, |_| Some(password.to_owned())).unwrap(),
+            dir.path(),
+            crate::standby::alone(),
+        )
+        .unwrap()
     };
     let stop = CancellationToken::new();
     let mut following = start(follower("wrong"), log.handle().clone(), stop.clone()).unwrap();

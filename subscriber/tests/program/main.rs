@@ -11,6 +11,7 @@ mod measure;
 mod mosquitto;
 mod past;
 mod serving;
+mod standby;
 mod support;
 mod systemd;
 mod unread;

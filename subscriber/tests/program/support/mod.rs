@@ -1,6 +1,7 @@
 //! A real subscriber process, and a publisher and a client to talk to it.
 
 pub mod http;
+pub mod influxd;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -66,6 +67,11 @@ impl Subscriber {
     /// The next flip.
     pub fn flip(&self) -> serde_json::Value {
         self.flips.recv_timeout(PATIENCE).expect("a flip")
+    }
+
+    /// The next flip, if one comes soon.
+    pub fn flips_within_a_second(&self) -> Option<serde_json::Value> {
+        self.flips.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// The next flip of one publisher: from, to, cause.
