@@ -87,7 +87,7 @@ impl Report {
             tally.dropped,
             tally.sent_again,
             left.unsent,
-            left.kept.min(left.unsent),
+            left.kept,
             self.bad_rows,
             self.empty_rows
         );
