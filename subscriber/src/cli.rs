@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
+use crate::simulate::SimulateArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -33,6 +34,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Record when messages come, without what is in them, into a file.
     Capture(CaptureArgs),
+    /// Simulate publishers, brokers, faults and weeks, judged by the code that runs here; see what a threshold is worth.
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.

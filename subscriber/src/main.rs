@@ -21,6 +21,7 @@ mod receipts;
 mod record;
 mod run;
 mod service;
+mod simulate;
 mod store;
 mod table;
 mod told;
@@ -47,6 +48,13 @@ fn main() -> ExitCode {
             logging::begin(None);
             capture::run(&args)
         }
+        Some(Command::Simulate(args)) => match args.wanted() {
+            Ok(wanted) => simulate::run(&args, &wanted),
+            Err(error) => {
+                eprintln!("lastbeat-subscriber: {error:#}");
+                return ExitCode::from(2);
+            }
+        },
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),
             Err(error) => {
