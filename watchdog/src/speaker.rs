@@ -39,7 +39,12 @@ impl Watchdog {
             return Speaker::Current;
         }
         let same_kernel = known.boot == identity.boot && known.pid_namespace == identity.pid_namespace;
-        if same_kernel && identity.start < known.start {
+        // What an earlier boot of this host left behind in a broker is older than a process of this boot.
+        let before_boot = self.rules.host.is_some_and(|own| {
+            let own = own.process;
+            known.boot == own.boot && identity.host == own.host && identity.boot != own.boot
+        });
+        if before_boot || (same_kernel && identity.start < known.start) {
             publisher.previous = Some(Process::new(Some(identity)));
             return Speaker::Previous;
         }

@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use clap::Parser;
+use lastbeat_transport::{Batch, Delivery, LinkIndex};
+use lastbeat_watchdog::{WatchRules, Watchdog};
+use lastbeat_wire::{Monotonic, Now, UtcNanos};
 
+use crate::intake::Intake;
+
+use super::disk::Disk;
 use super::faults::Fault;
 use super::*;
 
@@ -68,4 +74,24 @@ fn another_threshold_judges_the_same_world() {
     assert_eq!(short.faults, long.faults);
     assert_eq!(short.messages.sent, long.messages.sent);
     assert!(short.alarm_rates().0 >= long.alarm_rates().0);
+}
+
+#[test]
+fn a_message_that_is_turned_away_is_in_the_log_once_it_comes_again_and_not_before() {
+    let now = Now { monotonic: Monotonic(0), utc: UtcNanos(0) };
+    let rules = WatchRules { links: vec!["mqtt".to_owned()], ..WatchRules::default() };
+    let disk = Disk::new(2000);
+    let mut intake = Intake::new(Watchdog::new(rules, now), disk.clone(), 1000);
+    let mut take = |payload: &[u8], number| {
+        let mut batch = Batch::default();
+        batch.push(Delivery { topic: b"sensor/light", payload, retained: false });
+        disk.taking(Some(number));
+        (intake.take(now, LinkIndex(0), &batch).is_some(), disk.stored(), intake.totals().not_kept)
+    };
+    let (first, second) = (format!("[{:>700}]", 1), format!("[{:>700}]", 2));
+    assert_eq!(take(first.as_bytes(), 1), (true, vec![1], 0));
+    assert_eq!(take(second.as_bytes(), 2), (false, vec![], 1));
+    assert_eq!(take(b"{not JSON", 3), (true, vec![3], 1));
+    disk.write(disk.progress().end);
+    assert_eq!(take(second.as_bytes(), 2), (true, vec![2], 1));
 }

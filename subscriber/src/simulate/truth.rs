@@ -1,6 +1,6 @@
 //! [`Truth`]: what really happened, beside what the watchdog says: the fate of each message, and whether each publisher lives.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use lastbeat_simulation::Broken;
@@ -88,6 +88,11 @@ pub struct Person {
     pub found: bool,
     pub trouble_over: Option<u64>,
     events: VecDeque<(u64, String)>,
+    /// The processes that the watchdog has in mind, the later one first: it remembers two.
+    recent: [Option<usize>; 2],
+    /// Those that it has forgotten: what comes again of them is not known as such.
+    forgotten: BTreeSet<usize>,
+    last_speaker: Option<usize>,
     noted: VecDeque<(u64, u64, Kind, Reception)>,
 }
 
@@ -148,6 +153,7 @@ impl Truth {
         if !matches!(reception, Reception::Retained) && packet.kind != Kind::Rip {
             person.quiet_since = Some(now);
         }
+        let remembered = packet.kind == Kind::Rip || packet.retained || person.remembers(packet.process);
         let appended = stored.contains(&packet.number);
         let history = packet.retained;
         let numbered = packet.numbered;
@@ -156,7 +162,7 @@ impl Truth {
         (fate.history, fate.numbered) = (history, numbered);
         fate.stored += u8::from(appended);
         fate.waited |= appended && waited;
-        let (twice, missing) = (fate.stored > 1 && numbered, fate.stored == 0);
+        let (twice, missing) = (fate.stored > 1 && numbered && remembered, fate.stored == 0);
         if !appended && !room && !mqtt {
             fate.lost = Some(Fate::NoRoom);
         }
@@ -316,6 +322,24 @@ impl Truth {
         } else {
             Blame::Loss
         }
+    }
+}
+
+impl Person {
+    /// Takes note of the process that speaks; whether nothing of it was forgotten. The watchdog remembers two; which of them goes
+    /// where a third speaks is clear only while they took turns in the order of their starts.
+    fn remembers(&mut self, process: usize) -> bool {
+        let [newest, other] = self.recent;
+        if !self.recent.contains(&Some(process)) {
+            self.forgotten.extend(other);
+            let in_turn = Some(process) > newest && self.last_speaker == newest;
+            if !in_turn {
+                self.forgotten.extend(newest);
+            }
+            self.recent = if Some(process) > newest { [Some(process), newest] } else { [newest, Some(process)] };
+        }
+        self.last_speaker = Some(process);
+        !self.forgotten.contains(&process)
     }
 }
 

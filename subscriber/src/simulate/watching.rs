@@ -159,6 +159,7 @@ impl World {
         let disk = self.watch.disk.clone();
         self.watch.intake = Some(Intake::new(watchdog, disk, self.fleet.pending_bytes));
         self.watch.life += 1;
+        self.watch.turn_at = None;
         self.watch.pace = Pace::new(self.watch.rules.threshold / 5, now.monotonic);
         self.watch.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
         self.watch.up_since = self.now;
@@ -376,7 +377,7 @@ impl World {
 
     /// It runs again after a stall.
     pub fn wakes(&mut self, life: u64) {
-        if self.watch.life == life {
+        if self.watch.life == life && self.watch.is_running() {
             self.watch.stalled = false;
             self.watch.turn_at = None;
             self.wake_up();

@@ -7,7 +7,7 @@ use super::world::{Happening, MILLI, SECOND, World};
 
 const WRITE: Spans = Spans(&[(0.9, 0.001), (0.99, 0.01), (1.0, 0.1)]);
 const SYNC: Spans = Spans(&[(0.9, 0.01), (0.99, 0.05), (1.0, 0.5)]);
-const SLOW: Spans = Spans(&[(0.5, 0.5), (0.9, 3.0), (1.0, 12.0)]);
+const SLOW: Spans = Spans(&[(0.8, 0.05), (0.98, 0.5), (1.0, 6.0)]);
 
 impl World {
     /// Begins to write what was handed over, unless it is writing.
