@@ -77,7 +77,7 @@ impl World {
         let works = matches!(packet.kind, Kind::Beat | Kind::Sensor) && !packet.retained && packet.numbered;
         let prompt = self.now - packet.sent < SECOND && self.links[link].connection == connection;
         let current = self.publishers[publisher].process == Some(packet.process) && self.speaks(publisher);
-        if !(works && prompt && current) {
+        if !(works && prompt && current) || self.clock_unclear(publisher) {
             return Ok(());
         }
         let id = &self.fleet.publishers[publisher].id;
@@ -88,6 +88,16 @@ impl World {
         }
         let what = format!("message {} came at once from a process that lives, and it is {state:?}", packet.number);
         Err(Broken { publisher: Some(id.clone()), what })
+    }
+
+    /// A wall clock was stepped around a time in which the watchdog was away: of a process that it has no monotonic clock of, a
+    /// message that waited and one that did not look alike then, until it was heard in two windows of its threshold.
+    fn clock_unclear(&self, publisher: usize) -> bool {
+        let member = &self.fleet.publishers[publisher];
+        let learns = 6 * self.fleet.threshold_of(member);
+        let stepped = self.hosts[0].stepped_at.max(self.hosts[member.host].stepped_at);
+        let recent = self.now < self.watch.up_since + learns;
+        recent && stepped.is_some_and(|stepped| stepped + learns + 10 * SECOND >= self.watch.down_since)
     }
 
     /// Looks at everybody.

@@ -119,6 +119,7 @@ impl World {
                 let far = if luck < 0.5 { 3600 } else { 1 };
                 let by = signed(self.faults.below(4 * far * SECOND)) - signed(2 * far * SECOND);
                 self.hosts[host].clock += by;
+                self.hosts[host].stepped_at = Some(self.now);
                 return true;
             }
             // The watchdog's own host has its links and its power to lose.

@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::fleet::Fleet;
 use super::world::{Happening, MILLI, Packet, World, signed};
 use crate::intake::{Effect, Finding, Intake};
-use crate::memory::{Kept, replay, restore};
+use crate::memory::{Kept, Restored, replay, restore};
 use crate::pace::Pace;
 use crate::record::Record;
 use crate::service::{SNAPSHOT_EVERY, STALL};
@@ -57,6 +57,7 @@ pub struct Watch {
     pub writing: bool,
     pub syncing: bool,
     pub up_since: u64,
+    pub down_since: u64,
 }
 
 /// A snapshot that is to be written once the log is synced so far.
@@ -106,6 +107,7 @@ impl Watch {
             writing: false,
             syncing: false,
             up_since: 0,
+            down_since: 0,
         }
     }
 
@@ -146,10 +148,10 @@ impl World {
         self.watch.rules.host = Some(host);
         let mut watchdog = Watchdog::new(self.watch.rules.clone(), now);
         let kept = self.watch.memory.as_ref().map(|bytes| Kept::read(bytes).expect("invariant: it was written so"));
-        let (from, mut watched_until) = restore(&mut watchdog, now, kept);
+        let Restored { from, mut watched_until, timed_by } = restore(&mut watchdog, now, kept);
         for stored in self.watch.disk.read(from.0) {
             let record = Record::decode(stored.kind, &stored.body).expect("invariant: it was written so");
-            watched_until = watched_until.max(replay(&mut watchdog, now, &record));
+            watched_until = watched_until.max(replay(&mut watchdog, now, timed_by, &record));
         }
         self.ledger.restarted(now);
         for status in watchdog.statuses(now) {
@@ -177,6 +179,7 @@ impl World {
         let lost = self.watch.disk.crash(power);
         let watch = &mut self.watch;
         watch.intake = None;
+        watch.down_since = self.now;
         watch.life += 1;
         watch.inbox.clear();
         watch.findings.clear();
