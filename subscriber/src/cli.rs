@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
+use crate::simulate::SimulateArgs;
 use crate::threshold::Threshold;
 use crate::thresholds::ThresholdsArgs;
 
@@ -36,6 +37,8 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Tell what thresholds would mean for the publishers of a capture: false alarms, and how soon an end is known.
     Thresholds(ThresholdsArgs),
+    /// Simulate publishers, brokers, faults and weeks, judged by the code that runs here; see what a threshold is worth.
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.

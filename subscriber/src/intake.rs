@@ -224,6 +224,7 @@ impl<J: Journal> Intake<J> {
             Reception::Duplicate => self.totals.duplicates += 1,
             Reception::TooManyPublishers => self.beyond(now, link, topic.publisher),
             Reception::Live | Reception::Late | Reception::Retained => match taken {
+                Ok(_) if !room => self.turn_away(),
                 Ok(news) => {
                     if let Some(news) = news {
                         self.vocabulary.learn(news);
@@ -306,6 +307,8 @@ impl<J: Journal> Intake<J> {
             let message =
                 Message { received_at, retained: delivery.retained, late: false, resent: false, topic, payload };
             self.record(&Record::Refused { message, reason: Cow::Borrowed(reason) });
+        } else {
+            self.turn_away();
         }
     }
 
@@ -433,15 +436,15 @@ impl<J: Journal> Intake<J> {
     fn keep(&mut self, kind: u8, body: &[&[u8]]) {
         match self.log.append(kind, body) {
             Ok(_) => {}
-            Err(AppendError::Full { .. } | AppendError::TooLarge { .. }) => {
-                self.totals.not_kept += 1;
-                if self.totals.not_kept.is_power_of_two() {
-                    tracing::error!(
-                        not_kept = self.totals.not_kept,
-                        "the log takes no more: the disk is full or failing"
-                    );
-                }
-            }
+            Err(AppendError::Full { .. } | AppendError::TooLarge { .. }) => self.turn_away(),
+        }
+    }
+
+    /// A message that is not acknowledged must not be kept either: it comes again, and would be there twice.
+    fn turn_away(&mut self) {
+        self.totals.not_kept += 1;
+        if self.totals.not_kept.is_power_of_two() {
+            tracing::error!(not_kept = self.totals.not_kept, "the log takes no more: the disk is full or failing");
         }
     }
 }

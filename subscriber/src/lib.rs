@@ -26,6 +26,7 @@ mod recover;
 mod refusals;
 mod run;
 mod service;
+mod simulate;
 mod standby;
 mod store;
 mod systemd;

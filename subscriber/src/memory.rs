@@ -132,7 +132,7 @@ pub fn bring_back(
     kept: Option<Kept>,
     log: &LogHandle,
 ) -> anyhow::Result<Option<UtcNanos>> {
-    let (from, mut watched_until) = restore(watchdog, now, kept);
+    let Restored { from, mut watched_until, timed_by } = restore(watchdog, now, kept);
     if from > log.progress().borrow().written {
         return Ok(watched_until);
     }
@@ -147,44 +147,57 @@ pub fn bring_back(
         }
         for record in batch.iter() {
             match Record::decode(record.kind, record.body) {
-                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, &record)),
+                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, timed_by, &record)),
                 Err(error) => tracing::warn!("the log at {}: {error}", record.position),
             }
         }
     }
 }
 
-/// Gives the watchdog its snapshot back. Returns from where on the log is to be replayed, and until when it watched.
-pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> (Position, Option<UtcNanos>) {
+/// What a snapshot says of the log after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Restored {
+    /// From here on the log is to be replayed.
+    pub from: Position,
+    /// Until when the watchdog watched, if it ever did.
+    pub watched_until: Option<UtcNanos>,
+    /// An instant by which the records are timed.
+    pub timed_by: Now,
+}
+
+/// Gives the watchdog its snapshot back.
+pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Restored {
     match kept {
         Some(kept) => {
             let (from, at) = (Position(kept.position), kept.snapshot.at);
-            watchdog.restore(now, kept.snapshot);
-            (from, Some(at))
+            let timed_by = watchdog.restore(now, kept.snapshot);
+            Restored { from, watched_until: Some(at), timed_by }
         }
-        None => (Position::START, None),
+        None => Restored { from: Position::START, watched_until: None, timed_by: now },
     }
 }
 
 /// Tells the watchdog a record of the time before; the record's own time.
-pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
+pub fn replay(watchdog: &mut Watchdog, now: Now, timed_by: Now, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        Record::Message(message) => replay_message(watchdog, now, message, true),
+        Record::Message(message) => replay_message(watchdog, now, timed_by, message, true),
         // One that was refused is refused again, and shows as before that its publisher lives.
-        Record::Refused { message, .. } => replay_message(watchdog, now, message, false),
+        Record::Refused { message, .. } => replay_message(watchdog, now, timed_by, message, false),
         Record::Flip(flip) => watchdog.replay(now, flip),
         Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
     }
     record.time()
 }
 
-fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_read: bool) {
+fn replay_message(watchdog: &mut Watchdog, now: Now, timed_by: Now, message: &Message<'_>, was_read: bool) {
     let Ok(topic) = Topic::parse(message.topic) else { return };
     let decoded = decode(topic.kind, message.payload);
     let nothing = Header::default();
     // A monotonic clock is the same over a restart of the program; where the host was restarted too, nothing that is
     // due by it is judged before it was watched anew.
-    let monotonic = now.monotonic.minus(now.utc.since(message.received_at));
+    let received_at = message.received_at;
+    let after = timed_by.monotonic.plus(received_at.since(timed_by.utc));
+    let monotonic = after.minus(timed_by.utc.since(received_at)).min(now.monotonic);
     watchdog.heard(
         Now { monotonic, utc: message.received_at },
         &Heard {
@@ -203,8 +216,8 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lastbeat_watchdog::WatchRules;
-    use lastbeat_wire::Monotonic;
+    use lastbeat_watchdog::{HostView, LinkNumber, Reception, WatchRules};
+    use lastbeat_wire::{BootId, Encoding, HostId, Monotonic, ProcessIdentity, encode};
 
     #[test]
     fn a_snapshot_that_is_written_late_does_not_take_the_place_of_a_newer_one() {
@@ -219,5 +232,48 @@ mod tests {
         assert_eq!((kept.position, kept.snapshot.at), (7, UtcNanos(2)));
         memory.save(memory.turn(), Position(8), snapshot(at(3))).unwrap();
         assert_eq!(memory.load().unwrap().unwrap().snapshot.at, UtcNanos(3));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_stepped_while_the_watchdog_was_away_makes_nobody_late() {
+        const SECOND: u64 = 1_000_000_000;
+        let own = ProcessIdentity { host: HostId(1), boot: BootId(1), pid_namespace: 1, pid: 1, start: 1 };
+        let process = ProcessIdentity { host: HostId(2), boot: BootId(2), ..own };
+        let rules = WatchRules {
+            links: vec!["only".to_owned()],
+            host: Some(HostView { process: own, booted_at: UtcNanos(0) }),
+            ..WatchRules::default()
+        };
+        let at = |seconds: u64, step: i64| Now {
+            monotonic: Monotonic(seconds * SECOND),
+            utc: UtcNanos(i64::try_from(seconds * SECOND).unwrap() + step * 1_000_000_000),
+        };
+        let beat = |seconds: u64| {
+            let sent_at = Some(at(seconds, 0).utc);
+            let header = Header { process: Some(process), sent_at, uptime: Some(seconds * SECOND), ..Header::default() };
+            encode(&lastbeat_wire::Message { header, ..Default::default() }, Encoding::Json)
+        };
+        let mut watchdog = Watchdog::new(rules.clone(), at(1000, 0));
+        replay_payload(&mut watchdog, at(1000, 0), at(1000, 0), &beat(1000));
+        let kept = Kept::new(Position(0), watchdog.snapshot(at(1001, 0)));
+        // It ends after one more beat; then its clock is put forward by an hour.
+        let now = at(1030, 3600);
+        let mut watchdog = Watchdog::new(rules, now);
+        let Restored { timed_by, watched_until, .. } = restore(&mut watchdog, now, Some(kept));
+        replay_payload(&mut watchdog, now, timed_by, &beat(1010));
+        watchdog.begin(now, watched_until);
+        watchdog.link_up(now, LinkNumber(0));
+        let payload = beat(1031);
+        let message = decode(lastbeat_wire::Kind::Beat, &payload).unwrap();
+        let link = Some(LinkNumber(0));
+        let (kind, header) = (lastbeat_wire::Kind::Beat, &message.header);
+        let heard = Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None };
+        assert_eq!(watchdog.heard(at(1031, 3600), &heard), Reception::Live);
+    }
+
+    fn replay_payload(watchdog: &mut Watchdog, now: Now, timed_by: Now, payload: &[u8]) {
+        let received_at = decode(lastbeat_wire::Kind::Beat, payload).unwrap().header.sent_at.unwrap();
+        let message = Message { received_at, retained: false, late: false, resent: false, topic: b"beat/light", payload };
+        replay(watchdog, now, timed_by, &Record::Message(message));
     }
 }

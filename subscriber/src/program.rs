@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::config::Settings;
-use crate::{capture, config, export, logging, run, thresholds};
+use crate::{capture, config, export, logging, run, simulate, thresholds};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -22,6 +22,13 @@ pub fn main() -> ExitCode {
             logging::begin(None);
             thresholds::run(&args)
         }
+        Some(Command::Simulate(args)) => match args.wanted() {
+            Ok(wanted) => simulate::run(&args, &wanted),
+            Err(error) => {
+                eprintln!("lastbeat-subscriber: {error:#}");
+                return ExitCode::from(2);
+            }
+        },
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),
             Err(error) => {

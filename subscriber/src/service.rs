@@ -28,9 +28,9 @@ use crate::recover::Ask;
 use crate::systemd::Systemd;
 
 /// A deadline that is passed by more than this shows that the loop did not run.
-const STALL: Duration = Duration::from_secs(1);
+pub const STALL: Duration = Duration::from_secs(1);
 /// How often the snapshot is written: what a crash leaves to be read again from the log.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
+pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
 
 /// What the loop is given.
 #[derive(Debug)]

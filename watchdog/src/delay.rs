@@ -10,6 +10,9 @@ use std::time::Duration;
 use lastbeat_wire::{Header, Now};
 use serde::{Deserialize, Serialize};
 
+/// By so much a wall clock must disagree before it counts as stepped.
+const STEP: Duration = Duration::from_secs(1);
+
 /// The delays of the messages of one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
@@ -53,6 +56,8 @@ impl Delay {
         match (by_monotonic, by_wall) {
             (None, Some(waited)) => self.monotonic.learn(monotonic, waited),
             (Some(waited), None) => self.wall.learn(wall, waited),
+            // A wall clock was stepped: it must not pass that on should this host's monotonic clock begin anew.
+            (Some(waited), Some(longer)) if longer.saturating_sub(waited) > STEP => self.wall.stepped(wall, waited),
             _ => {}
         }
         let (one, other) = (by_monotonic.or(by_wall).unwrap_or_default(), by_wall.or(by_monotonic).unwrap_or_default());
@@ -97,6 +102,12 @@ impl Baseline {
             self.present = Some(self.present.map_or(found, |present| present.min(found)));
         }
         excess
+    }
+
+    /// What was known is void, since a clock was stepped.
+    fn stepped(&mut self, found: i64, waited: Duration) {
+        self.before = None;
+        self.learn(found, waited);
     }
 
     /// The first difference, found with a message that had waited.
@@ -174,6 +185,24 @@ mod tests {
         assert_eq!(known.of(now(100), &up(0), WINDOW), Waited::default());
         let waited = Waited { surely: Duration::ZERO, possibly: Duration::from_secs(20) };
         assert_eq!(known.of(now(120), &up(0), WINDOW), waited);
+    }
+
+    #[test]
+    fn a_step_of_a_wall_clock_just_before_a_reboot_of_this_host_makes_nothing_late() {
+        let mut known = Delay::default();
+        assert_eq!(delay(&mut known, 5000, 10, 5000), 0);
+        assert_eq!(delay(&mut known, 5010, 20, 5010 - 3600), 0);
+        known.rebooted();
+        // Our wall clock went on while our monotonic one began anew.
+        let now = |ours: u64| Now {
+            monotonic: Monotonic(ours * SECOND),
+            utc: UtcNanos(0).plus(Duration::from_secs(1_005_015 + ours)),
+        };
+        for ours in [20, 25] {
+            let sent_at = Some(UtcNanos(0).plus(Duration::from_secs(1_005_015 + ours - 3600)));
+            let header = Header { uptime: Some((25 + ours) * SECOND), sent_at, ..Header::default() };
+            assert_eq!(known.of(now(ours), &header, WINDOW).surely, Duration::ZERO);
+        }
     }
 
     #[test]

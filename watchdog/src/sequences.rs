@@ -34,12 +34,22 @@ pub struct Sequences {
     floor: u64,
     /// Gaps as `start..end`, ascending and disjoint.
     gaps: Vec<(u64, u64)>,
+    /// The first number heard.
+    #[serde(default)]
+    first: u64,
+    /// What has not come of the numbers before the first one, as `start..end`: no gaps of ours.
+    #[serde(default)]
+    earlier: Vec<(u64, u64)>,
+    /// Of the numbers before the first one, those below this may have been forgotten.
+    #[serde(default)]
+    earlier_floor: u64,
 }
 
 impl Sequences {
     /// Starts with the first number heard. What the process sent before we listened is no gap of ours, but may still come.
     pub fn starting_at(first: u64) -> Self {
-        Self { next: first.saturating_add(1), floor: first, gaps: Vec::new() }
+        let earlier = if first > 0 { vec![(0, first)] } else { Vec::new() };
+        Self { next: first.saturating_add(1), floor: first, gaps: Vec::new(), first, earlier, earlier_floor: 0 }
     }
 
     /// Starts with a process of which nothing was heard although it began: all that comes before the first number heard is
@@ -84,7 +94,24 @@ impl Sequences {
             }
             return Place::Late { filled: true };
         }
+        if number < self.first {
+            return self.take_earlier(number);
+        }
         if number < self.floor { Place::Late { filled: false } } else { Place::Duplicate }
+    }
+
+    /// Takes a number from before the first one: two brokers may both have kept it while nobody listened.
+    fn take_earlier(&mut self, number: u64) -> Place {
+        let Some(place) = self.earlier.iter().position(|&(start, end)| (start..end).contains(&number)) else {
+            return if number < self.earlier_floor { Place::Late { filled: false } } else { Place::Duplicate };
+        };
+        let (start, end) = self.earlier[place];
+        let parts = [(start, number), (number + 1, end)];
+        self.earlier.splice(place..=place, parts.into_iter().filter(|(start, end)| start < end));
+        if self.earlier.len() > MAX_GAPS {
+            self.earlier_floor = self.earlier.remove(0).1;
+        }
+        Place::Late { filled: false }
     }
 
     fn remember(&mut self, start: u64, end: u64) {
@@ -133,6 +160,18 @@ mod tests {
         let mut sequences = Sequences::starting_at(100);
         assert_eq!(sequences.take(99), Place::Late { filled: false });
         assert_eq!(sequences.take(101), Place::New { skipped: 0 });
+    }
+
+    #[test]
+    fn what_two_brokers_kept_from_before_we_listened_is_taken_once() {
+        let mut sequences = Sequences::starting_at(100);
+        for broker in 0..2 {
+            for number in [97, 98, 99, 50] {
+                let again = if broker == 0 { Place::Late { filled: false } } else { Place::Duplicate };
+                assert_eq!(sequences.take(number), again, "{number}");
+            }
+        }
+        assert_eq!(sequences.take(49), Place::Late { filled: false });
     }
 
     #[test]

@@ -171,6 +171,7 @@ impl Watchdog {
         let kept = |publisher: &Publisher| Kept::of(publisher, self.links.names(publisher.links.all()));
         Snapshot {
             at: now.utc,
+            at_monotonic: Some(now.monotonic),
             boot: self.rules.host.map(|host| host.process.boot),
             publishers: self.publishers.iter().map(kept).collect(),
         }
@@ -178,8 +179,13 @@ impl Watchdog {
 
     /// Remembers. To be called before anything else; then [`replay`](Self::replay) what the log holds after the snapshot,
     /// then [`begin`](Self::begin).
-    pub fn restore(&mut self, now: Now, snapshot: Snapshot) {
+    ///
+    /// Returns an instant on both clocks by which what the log holds is to be timed: on the same boot the snapshot's own, for the
+    /// wall clock may have been stepped while the watchdog was away.
+    pub fn restore(&mut self, now: Now, snapshot: Snapshot) -> Now {
         let same_boot = snapshot.boot.is_some() && snapshot.boot == self.rules.host.map(|host| host.process.boot);
+        let at = snapshot.at_monotonic.filter(|at| same_boot && *at <= now.monotonic);
+        let timed_by = at.map_or(now, |monotonic| Now { monotonic, utc: snapshot.at });
         for kept in snapshot.publishers {
             let index = self.find(kept.id.as_str()).unwrap_or_else(|| self.add(kept.id.clone(), now));
             let mut links = LinkSet::default();
@@ -213,6 +219,7 @@ impl Watchdog {
             }
             self.touch(index);
         }
+        timed_by
     }
 
     /// A flip that the log holds after the snapshot. Messages after it are given to [`heard`](Self::heard) with the time

@@ -15,6 +15,9 @@ use crate::state::{Cause, State};
 pub struct Snapshot {
     /// When it was made.
     pub at: UtcNanos,
+    /// The same, as the monotonic clock of that boot showed it.
+    #[serde(default)]
+    pub(crate) at_monotonic: Option<Monotonic>,
     /// The boot on which it was made: a monotonic clock means nothing on another.
     pub(crate) boot: Option<BootId>,
     pub(crate) publishers: Vec<Kept>,

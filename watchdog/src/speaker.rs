@@ -42,6 +42,15 @@ impl Watchdog {
         if publisher.recall_earlier(identity) {
             return Speaker::Previous;
         }
+        // What an earlier boot of this host left behind in a broker is older than a process of this boot.
+        let before_boot = self.rules.host.is_some_and(|own| {
+            let own = own.process;
+            known.boot == own.boot && identity.host == own.host && identity.boot != own.boot
+        });
+        if before_boot {
+            publisher.set_previous(Some(Process::new(Some(identity))));
+            return Speaker::Previous;
+        }
         if same_kernel && identity.start < known.start {
             // What it left behind is sent by its successor: that it waited is told by the clock they share.
             let delay = publisher.process(Speaker::Current).delay.of_another_process();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lastbeat_watchdog::{Cause, Fact, HostView, Notice, Output, Question, Reception, State, Watchdog};
-use lastbeat_wire::{Header, Kind, Now};
+use lastbeat_wire::{BootId, Header, Kind, Now, ProcessIdentity};
 
 use crate::bench::{Bench, FIRST, at, of, process, runs, say, seen};
 
@@ -111,6 +111,20 @@ fn a_process_that_started_earlier_than_the_one_that_is_watched_is_no_restart() {
     // The one that is watched is heard no more for a threshold: now it is the other one.
     bench.hear(50, FIRST, &of(process(7, 1)));
     assert_eq!(bench.watchdog.status(at(50), "light").unwrap().pid, Some(7));
+}
+
+#[test]
+fn what_an_earlier_boot_of_this_host_left_behind_takes_no_process_s_place() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    // Three processes, of which two are remembered; then a broker delivers what the first had sent before the reboot.
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.hear(1, FIRST, &of(process(8, 1)));
+    let before_boot = ProcessIdentity { boot: BootId(99), ..process(6, 1) };
+    bench.hear(2, FIRST, &of(before_boot));
+    assert_eq!(bench.watchdog.status(at(2), "light").unwrap().pid, Some(8));
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(8, 1), seen(Fact::Gone));
+    assert_eq!(bench.then(3, end), State::Dead);
 }
 
 #[test]
