@@ -8,7 +8,8 @@ help:
 	@echo "make page   build the live page that the subscriber serves (npm)"
 	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
-	@echo "            PROPTEST_CASES=100000 for more cases of the other properties"
+	@echo "            PROPTEST_CASES=100000 for more cases of the other properties,"
+	@echo "            SEEDS=5000 for more simulated worlds, from SEED on"
 
 run: setup-run page
 	cargo build --release --locked --bin lastbeat-broker --bin lastbeat-publisher --bin lastbeat-subscriber
@@ -25,12 +26,16 @@ HISTORIES ?= 30000
 PROPTEST_CASES ?= 20000
 CRASHES ?= 1000
 KILLS ?= 100
+SEED ?= $(shell date +%s)
+SEEDS ?= 500
 soak:
 	PROPTEST_CASES=$(HISTORIES) cargo test --profile soak --locked -p lastbeat-watchdog --test properties
 	PROPTEST_CASES=$(PROPTEST_CASES) cargo test --profile soak --locked -p lastbeat-wire -p lastbeat-log -p lastbeat-watchdog \
 	    --lib --test codec --test extremes -- --skip crashes::
 	PROPTEST_CASES=$(CRASHES) cargo test --profile soak --locked -p lastbeat-log --lib crashes::
 	LASTBEAT_KILLS=$(KILLS) cargo test --profile soak --locked -p lastbeat-subscriber --test program killed_under_load
+	cargo run --profile soak --locked -p lastbeat-subscriber --bin lastbeat-subscriber -- simulate --weather storm --publishers 24 --for 30m \
+	    --seed $(SEED) --seeds $(SEEDS)
 
 check: setup-run
 	cargo fmt --all --check

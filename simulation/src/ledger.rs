@@ -64,13 +64,18 @@ impl Ledger {
         }
     }
 
-    /// A crash took what was not written: what the watchdog was given back is what it was told.
-    pub fn adopt(&mut self, status: &Status) {
-        let account = self.accounts.entry(status.publisher.clone()).or_default();
-        (account.taken_in, account.retained) = (status.counts.messages, status.counts.retained);
-        account.duplicates = status.counts.duplicates;
-        account.threshold = Some(status.threshold);
-        account.told = (status.state != State::Unseen).then_some((status.state, status.since));
+    /// A crash took what was not written: what the watchdog was given back is all that it was told.
+    pub fn adopt(&mut self, given_back: impl IntoIterator<Item = Status>) {
+        for account in self.accounts.values_mut() {
+            (account.taken_in, account.retained, account.duplicates, account.told) = (0, 0, 0, None);
+        }
+        for status in given_back {
+            let account = self.accounts.entry(status.publisher.clone()).or_default();
+            (account.taken_in, account.retained) = (status.counts.messages, status.counts.retained);
+            account.duplicates = status.counts.duplicates;
+            account.threshold = Some(status.threshold);
+            account.told = (status.state != State::Unseen).then_some((status.state, status.since));
+        }
     }
 
     /// The watchdog did not run until now: what waits is taken in before anybody is judged.

@@ -250,7 +250,8 @@ mod tests {
         };
         let beat = |seconds: u64| {
             let sent_at = Some(at(seconds, 0).utc);
-            let header = Header { process: Some(process), sent_at, uptime: Some(seconds * SECOND), ..Header::default() };
+            let header =
+                Header { process: Some(process), sent_at, uptime: Some(seconds * SECOND), ..Header::default() };
             encode(&lastbeat_wire::Message { header, ..Default::default() }, Encoding::Json)
         };
         let mut watchdog = Watchdog::new(rules.clone(), at(1000, 0));

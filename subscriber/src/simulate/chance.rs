@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(drawn, FIXED, "the numbers of seed 7 have changed: every seed that was told is worth nothing now");
     }
 
-    const FIXED: [u64; 3] = [0, 0, 0];
+    const FIXED: [u64; 3] = [10_922, 194_391, 900_044];
 
     #[test]
     fn streams_differ_and_spans_stay_within_their_table() {

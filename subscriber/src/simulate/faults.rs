@@ -157,7 +157,9 @@ impl Fault {
     /// What it strikes.
     pub fn target(self) -> Target {
         match self {
-            Self::Killed | Self::Zombie | Self::PidReused | Self::Stopped | Self::Hung | Self::Slow => Target::Publisher,
+            Self::Killed | Self::Zombie | Self::PidReused | Self::Stopped | Self::Hung | Self::Slow => {
+                Target::Publisher
+            }
             Self::Goodbye | Self::Failure | Self::Retained | Self::Garbled => Target::Publisher,
             Self::ClockStep | Self::Partition | Self::Reboot => Target::Host,
             Self::BrokerCrash | Self::BrokerHolds | Self::LinkBreaks => Target::Link,

@@ -29,7 +29,14 @@ pub fn draw(file: &Path, costs: &[Cost], command: &str) -> anyhow::Result<()> {
     let p99: Vec<_> = finds(|cost| cost.after_begin.p99_s);
     let rates: Vec<_> = costs.iter().map(|cost| (cost.threshold_s, cost.false_alarms)).collect();
     let chosen = costs.iter().find(|cost| cost.chosen).map(|cost| cost.threshold_s);
-    panel(&found, "trouble that only silence tells: found after", "seconds", &[("median", &median), ("99 %", &p99)], FOUND, chosen)?;
+    panel(
+        &found,
+        "trouble that only silence tells: found after",
+        "seconds",
+        &[("median", &median), ("99 %", &p99)],
+        FOUND,
+        chosen,
+    )?;
     panel(&alarms, "false alarms", "per publisher and month", &[("", &rates)], FALSE, chosen)?;
     let small = ("sans-serif", 12).into_font().color(&INK);
     below.draw(&Text::new(command.to_owned(), (12, 10), small)).map_err(failed)?;

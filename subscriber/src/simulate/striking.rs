@@ -63,11 +63,14 @@ impl World {
             Fault::Killed | Fault::Zombie | Fault::PidReused => {
                 self.in_trouble(publisher);
                 self.will_be_missed(publisher, 50 * MILLI);
-                self.ends(publisher, match fault {
-                    Fault::Zombie => Condition::Zombie,
-                    Fault::PidReused => Condition::Reused(self.now / 10_000_000 + 1_000_000),
-                    _ => Condition::Gone,
-                });
+                self.ends(
+                    publisher,
+                    match fault {
+                        Fault::Zombie => Condition::Zombie,
+                        Fault::PidReused => Condition::Reused(self.now / 10_000_000 + 1_000_000),
+                        _ => Condition::Gone,
+                    },
+                );
             }
             _ if !speaks => return false,
             Fault::Stopped => {
@@ -107,8 +110,7 @@ impl World {
         let number = self.truth.sent();
         let Packet { publisher, process, kind, sent, .. } = *kept;
         let (topic, payload) = (kept.topic.clone(), kept.payload.clone());
-        let packet =
-            Packet { number, publisher, process, kind, retained: true, numbered: false, sent, topic, payload };
+        let packet = Packet { number, publisher, process, kind, retained: true, numbered: false, sent, topic, payload };
         self.at_broker(link, Rc::new(packet));
         true
     }

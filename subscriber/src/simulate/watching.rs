@@ -154,9 +154,7 @@ impl World {
             watched_until = watched_until.max(replay(&mut watchdog, now, timed_by, &record));
         }
         self.ledger.restarted(now);
-        for status in watchdog.statuses(now) {
-            self.ledger.adopt(&status);
-        }
+        self.ledger.adopt(watchdog.statuses(now));
         watchdog.begin(now, watched_until);
         let disk = self.watch.disk.clone();
         self.watch.intake = Some(Intake::new(watchdog, disk, self.fleet.pending_bytes, []));

@@ -217,7 +217,14 @@ impl World {
         let host = |place: usize| {
             let number = 1000 + place as u64;
             let kernel = ProcessIdentity { host: HostId(number), boot: boot(place, 1), pid_namespace: 1, ..own };
-            Host { kernel: if place == 0 { own } else { kernel }, boots: 1, down: false, cut: 0, clock: 0, stepped_at: None }
+            Host {
+                kernel: if place == 0 { own } else { kernel },
+                boots: 1,
+                down: false,
+                cut: 0,
+                clock: 0,
+                stepped_at: None,
+            }
         };
         let mut world = Self {
             now: 0,
