@@ -6,7 +6,7 @@ help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
 	@echo "make page   build the live page that the subscriber serves (npm)"
-	@echo "make check  formatting, lints, documentation, generated dashboards"
+	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties"
 
@@ -37,6 +37,7 @@ check: setup-run
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	grafana/dashboards.py --check
+	scripts/deny
 
 setup-run:
 	@scripts/install build

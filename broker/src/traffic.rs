@@ -19,7 +19,13 @@ pub struct Counts {
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
     /// Messages that their senders' keys may not send.
-    pub refused: u64,
+    pub forbidden: u64,
+    /// Messages that were sent again to those who asked.
+    pub resent: u64,
+    /// Requests to send again that came.
+    pub requests: u64,
+    /// Requests that were not answered: not to be read, too many, or of a subscriber that takes nothing.
+    pub unanswered: u64,
     /// Publishers there now.
     pub publishers: usize,
     /// Subscribers there now.
@@ -80,10 +86,16 @@ impl fmt::Display for Report {
             counts.dropped - since.dropped,
             counts.dropped
         )?;
-        if counts.refused > 0 {
-            write!(f, "{} refused, {} in all; ", counts.refused - since.refused, counts.refused)?;
+        if counts.forbidden > 0 {
+            write!(f, "{} forbidden, {} in all; ", counts.forbidden - since.forbidden, counts.forbidden)?;
         }
-        write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)
+        write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)?;
+        if counts.requests > since.requests || counts.resent > since.resent || counts.unanswered > since.unanswered {
+            let (resent, requests) = (counts.resent - since.resent, counts.requests - since.requests);
+            let unanswered = counts.unanswered - since.unanswered;
+            write!(f, "; {resent} sent again for {requests} requests, {unanswered} unanswered")?;
+        }
+        Ok(())
     }
 }
 
@@ -103,12 +115,16 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
-        assert!(!report.contains("refused"), "{report}");
+        assert!(!report.contains("forbidden") && report.ends_with("subscribers"), "{report}");
         assert!(traffic.due().is_none());
+        (traffic.counts.resent, traffic.counts.requests, traffic.counts.unanswered) = (7, 2, 1);
+        let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
+        assert!(report.ends_with("; 7 sent again for 2 requests, 1 unanswered"), "{report}");
+        let due = due.plus(REPORT_EVERY);
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
-        traffic.counts.refused = 3;
+        traffic.counts.forbidden = 3;
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
-        assert!(report.ends_with("; 3 refused, 3 in all; 0 publishers, 1 subscribers"), "{report}");
+        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 subscribers"), "{report}");
     }
 }

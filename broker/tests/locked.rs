@@ -188,7 +188,7 @@ fn a_key_for_one_publisher_does_not_speak_for_another() {
     assert_eq!(broker.wait().code(), Some(0));
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("the key \"a\" may not speak for \"b\": dropped (1 so far)"), "{log}");
-    assert!(log.contains(" 5 refused"), "{log}");
+    assert!(log.contains(" 5 forbidden"), "{log}");
 }
 
 #[test]

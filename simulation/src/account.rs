@@ -57,6 +57,20 @@ impl Account {
         Some(reception)
     }
 
+    /// Books a message that was sent again; `None` if it was neither taken once nor passed over.
+    pub fn book_resent(&mut self, kind: Kind, before: Option<&Status>, after: &Status) -> Option<Reception> {
+        let before = before.map(|before| before.counts).unwrap_or_default();
+        let reception = match after.counts.messages.checked_sub(before.messages) {
+            Some(0) => Reception::Duplicate,
+            Some(1) => Reception::Late,
+            _ => return None,
+        };
+        self.taken_in += u64::from(reception == Reception::Late);
+        self.goodbye |= kind == Kind::Bye;
+        self.failure |= kind == Kind::Fail;
+        Some(reception)
+    }
+
     /// Notes since when it can be heard, by the times at which the links came up.
     pub fn look(&mut self, links_up: &[Option<Monotonic>]) {
         let own = |link: &usize| self.links.is_empty() || self.links.contains(link);

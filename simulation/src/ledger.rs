@@ -127,6 +127,36 @@ impl Ledger {
         Ok(reception)
     }
 
+    /// Books a message that was sent again: it is taken late or not at all, and changes no state but by a goodbye or a
+    /// failure.
+    pub fn resent(
+        &mut self,
+        publisher: &PublisherId,
+        kind: Kind,
+        before: Option<&Status>,
+        after: Option<&Status>,
+    ) -> Result<Reception, Broken> {
+        let Some(after) = after else {
+            promised!(publisher, before.is_none(), "a message made it unknown: {before:?}");
+            return Ok(Reception::TooManyPublishers);
+        };
+        let account = self.accounts.entry(publisher.clone()).or_default();
+        let Some(reception) = account.book_resent(kind, before, after) else {
+            return Err(Broken {
+                publisher: Some(publisher.clone()),
+                what: format!("sent again, and not counted once: {before:?} {after:?}"),
+            });
+        };
+        let told = match kind {
+            Kind::Bye => after.state == State::Finished,
+            Kind::Fail => after.state == State::Failed,
+            _ => false,
+        };
+        let unchanged = before.map_or(State::Unseen, |before| before.state) == after.state;
+        promised!(publisher, unchanged || told, "sent again, and it changed a state: {before:?} {after:?}");
+        Ok(reception)
+    }
+
     /// Checks what the watchdog says after an event, and how those stand whose status is given.
     pub fn check(
         &mut self,

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
 use crate::threshold::Threshold;
+use crate::thresholds::ThresholdsArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -33,6 +34,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Record when messages come, without what is in them, into a file.
     Capture(CaptureArgs),
+    /// Tell what thresholds would mean for the publishers of a capture: false alarms, and how soon an end is known.
+    Thresholds(ThresholdsArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -101,8 +104,8 @@ pub struct HttpArgs {
     pub http_key: Option<PathBuf>,
 }
 
-const INFLUX_HELP: &str =
-    "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET";
+const INFLUX_HELP: &str = "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET; https:// with ca=FILE for an authority of \
+     your own";
 
 const LONG_HELP: &str = "\
 EXAMPLES
@@ -113,6 +116,8 @@ EXAMPLES
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
   When messages come, for an hour, beside a subscriber that runs:
     lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
+  What thresholds would fit:
+    lastbeat-subscriber thresholds --capture arrivals.jsonl
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:
@@ -124,12 +129,14 @@ EXAMPLES
       --standby-for http://watch-1.example:8787
 
 TRANSPORTS
-  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]
+  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE&cert=FILE&key=FILE]
+  With keys (see lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub   zmq+…?bind&key=FILE&allow=FILE
 
 ENVIRONMENT
   LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
   LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN,
   LASTBEAT_STANDBY_TOKEN   secrets; the last one is the leader's LASTBEAT_HTTP_TOKEN
+  LASTBEAT_KEY   what would stand in the file key= of zmq+…, where the URL has none
   LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
   NO_COLOR       no colours
 

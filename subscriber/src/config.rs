@@ -75,6 +75,7 @@ struct FilePublisher {
     at_least: Option<Span>,
     at_most: Option<Span>,
     expected: bool,
+    token_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -97,7 +98,7 @@ impl Settings {
 
     fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
         let from = if args.from.is_empty() { &file.from } else { &args.from };
-        let http = HttpConfig::from_env(&args.http, file.http)?;
+        let mut http = HttpConfig::from_env(&args.http, file.http)?;
         if from.is_empty() && !http.as_ref().is_some_and(|http| http.asked_for) {
             bail!(
                 "nothing to listen to: give --from URL, or `from` in the configuration file; or --http ADDRESS for beats \
@@ -112,6 +113,9 @@ impl Settings {
         let (threshold, adaptive) = (all.fixed.unwrap_or(DEFAULT), all.adaptive);
         let mut publishers = HashMap::new();
         for (id, rules) in file.publishers {
+            if let (Some(token_file), Some(http)) = (&rules.token_file, &mut http) {
+                http.credentials.add_beats(id.clone(), token_file)?;
+            }
             let own = Threshold::for_one(&id, rules.threshold, rules.at_least, rules.at_most, adaptive)?;
             let rules = PublisherRules { threshold: own.fixed, adaptive: own.adaptive, expected: rules.expected };
             publishers.insert(id, rules);

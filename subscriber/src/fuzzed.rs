@@ -51,11 +51,7 @@ pub fn stored_tag(text: &str) -> String {
 
 /// What a field's name is in InfluxDB.
 pub fn stored_field(text: &str) -> String {
-    let mut stored = stored_tag(text);
-    if influx::line::RESERVED.contains(&text) {
-        stored.push('_');
-    }
-    stored
+    influx::line::stored_field(text).into_owned()
 }
 
 /// A server's reason, looked at with a line that was refused for it.
@@ -150,7 +146,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
     let (incoming, messages) = mpsc::channel(64);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let wiring = Wiring {
-        intake: Intake::new(watchdog, log, 64 << 20),
+        intake: Intake::new(watchdog, log, 64 << 20, [false]),
         incoming: messages,
         commands: asked,
         links: vec![LinkView::up(http::LINK.to_owned())],
@@ -159,6 +155,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         report_every: Duration::from_secs(10),
         announcer: Announcer::Quiet,
         board: Some(handover),
+        askers: Vec::new(),
         systemd: Systemd::from_env(now.monotonic),
     };
     let service = Service::new(wiring, now);

@@ -8,11 +8,15 @@ use std::time::Duration;
 use lastbeat_log::{AppendError, Log, Position};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
-    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, Status, Unwatched, Watchdog,
+    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status, Unwatched,
+    Watchdog,
 };
-use lastbeat_wire::{Body, Header, Now, ProcessIdentity, PublisherId, Topic, UtcNanos, decode};
+use lastbeat_wire::{
+    Body, Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
+};
 
 use crate::record::{Message, Record, kind};
+use crate::recover::{Ask, Recoverer, Recovery};
 use crate::refusals::{Reason, Refusals, RefusedBy, Teller};
 use crate::vocabulary::{News, TooMany, Vocabulary};
 
@@ -36,6 +40,8 @@ pub struct Totals {
     pub unknown: u64,
     /// Messages that the log had no room for: the disk did not take them in time.
     pub not_kept: u64,
+    /// What was lost on a link and asked for.
+    pub recovery: Recovery,
 }
 
 /// What is to be done outside, in order.
@@ -49,6 +55,8 @@ pub enum Effect {
     Unwatched(Unwatched),
     /// Look at a process.
     Ask(Question),
+    /// Ask on a link for what was lost.
+    Resend(Ask),
     /// Wait for the end of a process.
     Attend(Attend),
 }
@@ -96,6 +104,7 @@ impl Journal for Log {
 #[derive(Debug)]
 pub struct Intake<J = Log> {
     watchdog: Watchdog,
+    recoverer: Recoverer,
     log: J,
     totals: Totals,
     refusals: Refusals,
@@ -108,11 +117,15 @@ pub struct Intake<J = Log> {
 }
 
 impl<J: Journal> Intake<J> {
-    /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory.
-    pub fn new(watchdog: Watchdog, log: J, pending_bytes: u64) -> Self {
+    /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory; `askable` tells
+    /// of each link whether what was lost on it can be asked for.
+    pub fn new(watchdog: Watchdog, log: J, pending_bytes: u64, askable: impl IntoIterator<Item = bool>) -> Self {
         let vocabulary = Vocabulary::new(watchdog.max_publishers());
+        let mut recoverer = Recoverer::new(askable);
+        watchdog.missing().for_each(|missing| recoverer.missing(&missing));
         Self {
             watchdog,
+            recoverer,
             log,
             totals: Totals::default(),
             refusals: Refusals::default(),
@@ -130,7 +143,12 @@ impl<J: Journal> Intake<J> {
 
     /// What was counted.
     pub fn totals(&self) -> Totals {
-        Totals { refused_by: self.refusals.by(), ..self.totals }
+        Totals { refused_by: self.refusals.by(), recovery: self.recoverer.counted(), ..self.totals }
+    }
+
+    /// When [`settle`](Self::settle) is to be called next.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.watchdog.next_deadline().into_iter().chain(self.recoverer.next()).min()
     }
 
     /// The log.
@@ -161,6 +179,10 @@ impl<J: Journal> Intake<J> {
         let received_at = self.received_at(now);
         let topic = match Topic::parse(delivery.topic) {
             Ok(topic) => topic,
+            Err(_) if delivery.resent => {
+                self.gone(now, delivery);
+                return;
+            }
             Err(error) => {
                 self.refuse(now, link, delivery, Reason::Topic, &error.to_string());
                 self.keep_refused(received_at, delivery, &error.to_string(), room);
@@ -190,12 +212,15 @@ impl<J: Journal> Intake<J> {
                 kind: topic.kind,
                 link: Some(LinkNumber(link.0)),
                 retained: delivery.retained,
+                resent: delivery.resent,
                 readable: taken.is_ok(),
                 header,
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
         match reception {
+            // Asked twice and answered by two, it comes more than once.
+            Reception::Duplicate if delivery.resent => {}
             Reception::Duplicate => self.totals.duplicates += 1,
             Reception::TooManyPublishers => self.beyond(now, link, topic.publisher),
             Reception::Live | Reception::Late | Reception::Retained => match taken {
@@ -204,8 +229,11 @@ impl<J: Journal> Intake<J> {
                         self.vocabulary.learn(news);
                     }
                     let late = reception == Reception::Late;
-                    let Delivery { topic, payload, retained, resent: _ } = delivery;
-                    let message = Message { received_at, retained, late, topic, payload };
+                    if let (true, Some(process)) = (delivery.resent, header.process) {
+                        self.recoverer.came(now.monotonic, topic.publisher, process, &self.watchdog);
+                    }
+                    let Delivery { topic, payload, retained, resent } = delivery;
+                    let message = Message { received_at, retained, late, resent, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }
                 Err((reason, error)) => {
@@ -213,6 +241,18 @@ impl<J: Journal> Intake<J> {
                     self.keep_refused(received_at, delivery, &error, room);
                 }
             },
+        }
+    }
+
+    /// A publisher no longer has what it was asked for.
+    fn gone(&mut self, now: Now, delivery: Delivery<'_>) {
+        match (Resent::parse(delivery.topic), ResendGone::decode(delivery.payload)) {
+            (Ok(Resent::Gone(publisher)), Ok(gone)) => {
+                self.recoverer.gone(now.monotonic, publisher, &gone, &self.watchdog);
+            }
+            (Err(error), _) => tracing::debug!("an answer can't be read: {error}"),
+            (_, Err(error)) => tracing::debug!("an answer can't be read: {error}"),
+            (Ok(Resent::Message(_)), Ok(_)) => {}
         }
     }
 
@@ -263,7 +303,8 @@ impl<J: Journal> Intake<J> {
         if room {
             let topic = &delivery.topic[..delivery.topic.len().min(1024)];
             let payload = &delivery.payload[..delivery.payload.len().min(REFUSED_PAYLOAD_BYTES)];
-            let message = Message { received_at, retained: delivery.retained, late: false, topic, payload };
+            let message =
+                Message { received_at, retained: delivery.retained, late: false, resent: false, topic, payload };
             self.record(&Record::Refused { message, reason: Cow::Borrowed(reason) });
         }
     }
@@ -281,11 +322,13 @@ impl<J: Journal> Intake<J> {
     /// A link works.
     pub fn link_up(&mut self, now: Now, link: LinkIndex) {
         self.watchdog.link_up(now, LinkNumber(link.0));
+        self.recoverer.link_up(now.monotonic, LinkNumber(link.0));
     }
 
     /// A link is lost.
     pub fn link_down(&mut self, now: Now, link: LinkIndex, reason: &str) {
         self.watchdog.link_down(now, LinkNumber(link.0), reason);
+        self.recoverer.link_down(LinkNumber(link.0));
     }
 
     /// Something was found out.
@@ -313,6 +356,13 @@ impl<J: Journal> Intake<J> {
                 Output::Flip(flip) => {
                     self.record(&Record::Flip(flip.clone()));
                     self.report(now, flip.publisher.as_str());
+                    if flip.to == State::Alive {
+                        // It is back, and may have what it was asked for in vain.
+                        self.watchdog
+                            .missing_of(flip.publisher.as_str())
+                            .iter()
+                            .for_each(|missing| self.recoverer.missing(missing));
+                    }
                     Effect::Flip(flip)
                 }
                 Output::Notice(notice) => {
@@ -325,8 +375,13 @@ impl<J: Journal> Intake<J> {
                 }
                 Output::Ask(question) => Effect::Ask(question),
                 Output::Attend(attend) => Effect::Attend(attend),
+                Output::Missing(missing) => {
+                    self.recoverer.missing(&missing);
+                    continue;
+                }
             });
         }
+        effects.extend(self.recoverer.due(now.monotonic, &self.watchdog).into_iter().map(Effect::Resend));
         self.log.commit();
         effects
     }

@@ -22,6 +22,7 @@ mod probe;
 mod program;
 mod receipts;
 mod record;
+mod recover;
 mod refusals;
 mod run;
 mod service;
@@ -30,6 +31,7 @@ mod store;
 mod systemd;
 mod table;
 mod threshold;
+mod thresholds;
 mod told;
 mod vocabulary;
 

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::config::Settings;
-use crate::{capture, config, export, logging, run};
+use crate::{capture, config, export, logging, run, thresholds};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -18,6 +18,10 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Export(args)) => logged(|| export::run(args)),
         Some(Command::Capture(args)) => logged(|| capture::run(&args)),
+        Some(Command::Thresholds(args)) => {
+            logging::begin(None);
+            thresholds::run(&args)
+        }
         None => match Settings::load(&cli.watch) {
             Ok(settings) => run::run(settings, &cli.watch),
             Err(error) => {

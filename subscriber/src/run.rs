@@ -72,6 +72,8 @@ pub fn flush(outlets: impl IntoIterator<Item = Option<Outlet>>) {
 }
 
 async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Option<Tail>) -> anyhow::Result<()> {
+    // What is kept is for whoever runs this, and for nobody else, unless they say so with chmod.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
@@ -117,12 +119,16 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
     let status = board.clone().and_then(|board| systemd.tell_status(board));
+    let subscriptions = open_links(&settings, &own, &sender)?;
+    let askers: Vec<_> = subscriptions.iter().map(Subscription::asker).collect();
+    let askable: Vec<_> = askers.iter().map(Option::is_some).collect();
     let service = Service::new(
         Wiring {
-            intake: Intake::new(watchdog, log, PENDING_BYTES),
+            intake: Intake::new(watchdog, log, PENDING_BYTES, askable),
             incoming,
             commands: asked,
             links,
+            askers,
             memory: memory.clone(),
             sync: settings.sync,
             report_every,
@@ -132,7 +138,6 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
         },
         now,
     );
-    let subscriptions = open_links(&settings, &own, &sender)?;
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
     let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history, standing };

@@ -129,17 +129,17 @@ mod tests {
         Threshold::for_all(written, span(at_least), span(at_most)).map_err(|error| error.to_string())
     }
 
-    fn bounds(at_least: u64, at_most: u64) -> Option<Bounds> {
-        Some(Bounds { at_least: Duration::from_secs(at_least), at_most: Duration::from_secs(at_most) })
+    fn bounds(at_least: u64, at_most: u64) -> Bounds {
+        Bounds { at_least: Duration::from_secs(at_least), at_most: Duration::from_secs(at_most) }
     }
 
     #[test]
     fn a_bound_that_is_not_set_gives_way() {
         assert_eq!(all(None, None, None), Ok(Resolved { fixed: None, adaptive: None }));
         let adaptive = |at_least, at_most| all(Some("adaptive"), at_least, at_most).unwrap().adaptive;
-        assert_eq!(adaptive(None, None), bounds(5, 600));
-        assert_eq!(adaptive(None, Some(2)), bounds(2, 2));
-        assert_eq!(adaptive(Some(900), None), bounds(900, 900));
+        assert_eq!(adaptive(None, None), Some(bounds(5, 600)));
+        assert_eq!(adaptive(None, Some(2)), Some(bounds(2, 2)));
+        assert_eq!(adaptive(Some(900), None), Some(bounds(900, 900)));
     }
 
     #[test]
@@ -149,11 +149,11 @@ mod tests {
             let at_most = at_most.map(|seconds| Span(Duration::from_secs(seconds)));
             Threshold::for_one(&id, written, None, at_most, all).map_err(|error| error.to_string())
         };
-        assert_eq!(one(None, Some(60), bounds(7, 70)).unwrap().adaptive, bounds(7, 60));
-        assert_eq!(one(None, None, bounds(7, 70)).unwrap().adaptive, bounds(7, 70));
+        assert_eq!(one(None, Some(60), Some(bounds(7, 70))).unwrap().adaptive, Some(bounds(7, 60)));
+        assert_eq!(one(None, None, Some(bounds(7, 70))).unwrap().adaptive, Some(bounds(7, 70)));
         let fixed = Some(Threshold::Fixed(DEFAULT));
-        assert_eq!(one(fixed, None, bounds(7, 70)), Ok(Resolved { fixed: Some(DEFAULT), adaptive: None }));
-        assert!(one(fixed, Some(60), bounds(7, 70)).unwrap_err().contains("at_most of publisher light is set"));
+        assert_eq!(one(fixed, None, Some(bounds(7, 70))), Ok(Resolved { fixed: Some(DEFAULT), adaptive: None }));
+        assert!(one(fixed, Some(60), Some(bounds(7, 70))).unwrap_err().contains("at_most of publisher light is set"));
     }
 
     #[test]

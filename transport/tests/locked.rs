@@ -69,7 +69,7 @@ impl Setting for Locked {
     }
 
     fn mend_link(&mut self, publisher: &mut Option<Box<dyn Outbound>>) {
-        *publisher = Some(self.publisher("again"));
+        *publisher = Some(self.publisher("asked"));
     }
 }
 

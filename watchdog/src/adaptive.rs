@@ -93,8 +93,7 @@ impl Adaptive {
     pub fn learn(&mut self, gap: Duration) {
         let memory = &mut self.memory;
         memory.alarms = memory.alarms.saturating_sub(1);
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
-        let tail_changed = memory.present.take(gap);
+        let tail_changed = memory.present.take(nanos(gap));
         let turned = memory.present.is_full();
         if turned {
             memory.before = std::mem::take(&mut memory.present);
@@ -106,14 +105,24 @@ impl Adaptive {
         }
     }
 
-    /// Takes note that a gap went beyond the threshold and was over then. It is not learned, for an outage is no pace; but
-    /// where that happens again and again the pace has changed, and all begins anew.
-    pub fn alarmed(&mut self) {
-        self.memory.alarms += ALARM_WEIGHT;
-        if self.memory.alarms >= ALARMS {
-            self.memory = Memory::default();
-            self.in_force = self.fixed;
+    /// Takes a gap that went beyond the threshold and was over then: an outage, which is no pace and is not learned. But one
+    /// that the fixed threshold would have allowed, and that comes for the second time, is a habit, and both are learned.
+    /// And where alarms come again and again the pace has changed, and all begins anew.
+    pub fn alarmed(&mut self, gap: Duration) {
+        let memory = &mut self.memory;
+        memory.alarms += ALARM_WEIGHT;
+        if memory.alarms >= ALARMS {
+            *memory = Memory::default();
+        } else if gap < self.fixed {
+            let first = std::mem::take(&mut memory.present.doubtful).max(std::mem::take(&mut memory.before.doubtful));
+            if first == 0 {
+                memory.present.doubtful = nanos(gap);
+            } else {
+                memory.present.take(first);
+                memory.present.take(nanos(gap));
+            }
         }
+        self.estimate();
     }
 
     /// What the threshold rests on.
@@ -314,16 +323,33 @@ mod tests {
     #[test]
     fn five_alarms_in_a_row_begin_anew_and_few_among_many_do_not() {
         let mut adaptive = learned(repeat_n(1000, 200));
-        (0..4).for_each(|_| adaptive.alarmed());
+        let minute = Duration::from_mins(1);
+        (0..4).for_each(|_| adaptive.alarmed(minute));
         assert_eq!(adaptive.threshold(), Duration::from_secs(3));
-        adaptive.alarmed();
+        adaptive.alarmed(minute);
         assert_eq!((adaptive.threshold(), adaptive.learned().gaps), (FIXED, 0));
         let mut adaptive = learned(repeat_n(1000, 200));
         for _ in 0..100 {
-            adaptive.alarmed();
+            adaptive.alarmed(minute);
             (0..16).for_each(|_| adaptive.learn(Duration::from_secs(1)));
         }
         assert_eq!(adaptive.threshold(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_pause_that_the_fixed_threshold_allows_is_an_outage_once_and_a_habit_twice() {
+        let mut adaptive = learned(repeat_n(1000, 200));
+        adaptive.alarmed(Duration::from_secs(20));
+        assert_eq!((adaptive.threshold(), adaptive.learned().gaps), (Duration::from_secs(3), 200));
+        (0..10_000).for_each(|_| adaptive.learn(Duration::from_secs(1)));
+        adaptive.alarmed(Duration::from_secs(10));
+        assert_eq!((adaptive.threshold(), adaptive.learned().gaps), (Duration::from_secs(30), 10_202));
+        // Of one beyond it nothing is learned, however often it comes.
+        for _ in 0..10 {
+            (0..10_000).for_each(|_| adaptive.learn(Duration::from_secs(1)));
+            adaptive.alarmed(FIXED);
+        }
+        assert_eq!(adaptive.threshold(), Duration::from_secs(30));
     }
 
     #[test]
@@ -352,7 +378,7 @@ mod tests {
             let bounds = Bounds { at_least: span(at_least), at_most: span(at_least).saturating_add(span(more)) };
             let mut adaptive = Adaptive::new(span(fixed), bounds);
             for (alarm, gap) in gaps {
-                if alarm && gap % 8 == 0 { adaptive.alarmed() } else { adaptive.learn(span(gap)) }
+                if alarm && gap % 8 == 0 { adaptive.alarmed(span(gap)) } else { adaptive.learn(span(gap)) }
                 prop_assert!((bounds.at_least..=bounds.at_most).contains(&adaptive.threshold()));
                 adaptive.learned();
             }

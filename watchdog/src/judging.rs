@@ -239,7 +239,8 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         let at = at.max(publisher.flipped_at).min(now.monotonic);
         let from = std::mem::replace(&mut publisher.state, to);
-        publisher.unbroken = false;
+        // A silence stays one, judged or not. That a process was stopped, or ended, is no question of pace.
+        publisher.unbroken &= matches!(to, State::Silent | State::Unknown);
         publisher.flipped_at = at;
         publisher.cause = cause;
         publisher.since = now.utc_at(at);

@@ -24,12 +24,13 @@ impl Watchdog {
         }
         let gap = now.monotonic.since(last);
         let unbroken = publisher.unbroken && last >= learns_since;
+        if !unbroken {
+            return;
+        }
         match publisher.state {
-            State::Alive if unbroken && gap < publisher.threshold => adaptive.learn(gap),
-            State::Alive if !unbroken => return,
-            // It was silent for too long, and comes back: that was an alarm, or nearly one. That a process was stopped is no
-            // question of pace.
-            State::Alive | State::Silent | State::Unknown => adaptive.alarmed(),
+            State::Alive if gap < publisher.threshold => adaptive.learn(gap),
+            // It was silent for too long, and comes back by itself: that was an alarm, or nearly one.
+            State::Alive | State::Silent | State::Unknown => adaptive.alarmed(gap),
             _ => return,
         }
         let threshold = adaptive.threshold();

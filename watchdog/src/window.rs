@@ -19,6 +19,8 @@ pub(crate) struct Window {
     pub squares: u64,
     /// The longest ones in nanoseconds, shortest first; 0 where there are fewer.
     pub longest: [u64; TAIL],
+    /// A gap beyond the threshold that may be a habit, not among these; 0 without one.
+    pub doubtful: u64,
 }
 
 impl Window {

@@ -42,7 +42,7 @@ proptest! {
             let header = Header { process: of, ..Header::default() };
             let publisher = format!("light-{number}");
             let heard = Heard {
-                publisher: &publisher, kind: Kind::Beat, link: Some(LinkNumber(0)), retained: false, readable: true,
+                publisher: &publisher, kind: Kind::Beat, link: Some(LinkNumber(0)), retained: false, resent: false, readable: true,
                 header: &header, log: None,
             };
             // All within the first two seconds.

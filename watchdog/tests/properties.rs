@@ -10,7 +10,7 @@ use lastbeat_watchdog::State;
 use lastbeat_wire::Kind;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use simulation::event::{Deed, Event, Parcel};
+use simulation::event::{Again, Deed, Event, Parcel, Which};
 use simulation::script::{Rules, Span, Traits, Within};
 use simulation::world::World;
 
@@ -79,6 +79,11 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     )
 }
 
+fn again() -> impl Strategy<Value = Again> {
+    let which = prop_oneof![2 => Just(Which::All), 2 => Just(Which::Last), 2 => (0..12u64).prop_map(Which::Number)];
+    (which, proptest::option::weighted(0.4, 1..4usize)).prop_map(|(which, process)| Again { which, process })
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => Just(Deed::Starts),
@@ -92,7 +97,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::PidReused),
         1 => Just(Deed::Hides),
         1 => Just(Deed::Repeats),
-        1 => Just(Deed::Loses),
+        3 => Just(Deed::Loses),
+        2 => again().prop_map(Deed::Resends),
         8 => parcel().prop_map(Deed::Sends),
     ]
 }

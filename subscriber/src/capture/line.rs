@@ -35,6 +35,7 @@ pub struct Opening {
 
 /// One of the others: a message has a `topic`, a change of a link a `state`, the last one `end`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in the line")]
 pub struct Line<'a> {
     /// When it came: nanoseconds on the monotonic clock since the capture began.
     pub at: u64,

@@ -3,8 +3,6 @@
 //! [`Writer`] writes the file line by line, [`Reader`] reads it event by event, for whoever asks what would have become of
 //! these arrivals under other rules.
 
-#![allow(dead_code, unused_imports, reason = "what reads captures comes next")]
-
 mod line;
 mod reader;
 #[cfg(test)]
@@ -22,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::stop_on_signals;
-pub use reader::{CaptureError, Captured, Event, Problem, Reader, What};
+pub use reader::{Captured, Event, Reader, What};
 pub use writer::{Summary, Writer};
 
 /// Batches that wait to be written, 512 messages each; with ZeroMQ 100,000 more messages wait in its socket.

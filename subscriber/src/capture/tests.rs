@@ -31,7 +31,7 @@ fn header() -> Header<'static> {
 
 /// All events, and the line that was cut off.
 fn read(text: &[u8]) -> Result<(Vec<Event>, Option<u64>), String> {
-    let text = || -> Result<_, super::CaptureError> {
+    let text = || -> Result<_, super::reader::CaptureError> {
         let mut reader = Reader::new(Path::new("x.jsonl"), text)?;
         let events = std::iter::from_fn(|| reader.next_event().transpose()).collect::<Result<Vec<_>, _>>()?;
         Ok((events, reader.torn()))

@@ -57,7 +57,7 @@ impl Influx {
         let cursor = cursor_file.load();
         let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
         Ok(Self {
-            server: Server::new(config).context("set up HTTP")?,
+            server: Server::new(config)?,
             cursor_file,
             refused,
             cursor,

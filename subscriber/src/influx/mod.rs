@@ -22,6 +22,8 @@ mod deliver;
 mod follow;
 mod gate;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 pub mod influxd;
 pub mod line;
 mod refused;

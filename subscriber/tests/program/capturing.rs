@@ -84,3 +84,54 @@ fn wrong_options_are_named_and_no_password_is_shown() {
         assert!(!out.exists(), "nothing is left behind");
     }
 }
+
+/// A publisher that beats every ten seconds for a day, captured.
+fn day(dir: &Path) -> std::path::PathBuf {
+    let path = dir.join("day.jsonl");
+    let mut text =
+        String::from("{\"lastbeat_capture\":1,\"began\":\"2026-01-31T12:00:00Z\",\"links\":[\"mqtt://x\"]}\n");
+    text.push_str("{\"at\":0,\"utc\":0,\"link\":0,\"state\":\"up\"}\n");
+    for beat in 0..8641u64 {
+        let at = beat * 10_000_000_000;
+        text.push_str(&format!("{{\"at\":{at},\"utc\":{at},\"link\":0,\"topic\":\"beat/light-1\"}}\n"));
+    }
+    std::fs::write(&path, text + "{\"at\":864").unwrap();
+    path
+}
+
+fn thresholds(capture: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lastbeat-subscriber"));
+    let output = command.arg("thresholds").arg("--capture").arg(capture).args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn thresholds_are_suggested_for_what_was_captured() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = day(dir.path());
+    let (code, out, log) = thresholds(&day, &[]);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(out.starts_with("light-1: 8640 gaps in 1day\n") && out.contains("30.0s  suggested"), "{out}");
+    assert!(log.contains("day.jsonl line 8644 is cut off"), "{log}");
+    let (_, out, _) = thresholds(&day, &["--json", "--publisher", "light-1", "--threshold", "1m"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["publisher"], &report["suggested_s"]), (&"light-1".into(), &30.0.into()));
+    assert_eq!(report["thresholds"][0]["threshold_s"], 60.0);
+}
+
+#[test]
+fn what_thresholds_cant_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = day(dir.path());
+    for (args, reason) in [
+        (&["--publisher", "nobody"][..], "no sign of life of publisher nobody"),
+        (&["--false-alarms-a-month", "0"], "--false-alarms-a-month is 0"),
+    ] {
+        let (code, _, log) = thresholds(&day, args);
+        assert!(code == Some(1) && log.contains(reason), "{log}");
+    }
+    std::fs::write(&day, "time,value\n1,2\n").unwrap();
+    let (code, _, log) = thresholds(&day, &[]);
+    assert!(code == Some(1) && log.contains("day.jsonl line 1: \"time,value\""), "{log}");
+}

@@ -14,7 +14,7 @@ use crate::{ClientCertificate, MqttEndpoint, Security, Tls};
 /// How long the broker may take to say that it does not like our certificate; a round trip would do.
 const VERDICT_LIMIT: Duration = Duration::from_secs(2);
 /// What OpenSSL calls the certificates that no authority we trust vouches for.
-const UNTRUSTED: [i32; 5] = [2, 18, 19, 20, 21];
+const UNTRUSTED: [i32; 6] = [2, 7, 18, 19, 20, 21];
 const EXPIRED: i32 = 10;
 const OTHER_NAME: [i32; 2] = [62, 64];
 

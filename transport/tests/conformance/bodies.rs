@@ -199,7 +199,7 @@ pub fn what_was_lost_can_be_asked_for_or_nothing_is_lost(setting: &mut dyn Setti
         }
         send(outbound, "beat/asked", b"now");
         let mut now = std::iter::repeat_with(|| listener.message()).filter(|message| message.payload == b"now");
-        for topic in topics.iter_mut() {
+        for topic in &mut topics {
             let message = now.next().unwrap();
             assert_eq!((message.topic, message.resent), (std::mem::take(topic), true));
         }

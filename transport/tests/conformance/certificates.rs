@@ -19,8 +19,9 @@ pub struct Certificate {
 impl Authority {
     pub fn new() -> Self {
         let authority = Self(tempfile::tempdir().unwrap());
-        let request =
-            ["req", "-x509", "-days", "2", "-subj", "/CN=an authority", "-out", "ca.pem", "-keyout", "ca.key"];
+        // Its folder's name is its own.
+        let subject = format!("/CN=authority {}", authority.0.path().file_name().unwrap().display());
+        let request = ["req", "-x509", "-days", "2", "-subj", &subject, "-out", "ca.pem", "-keyout", "ca.key"];
         authority.run("openssl", &[&request[..], &KEY].concat());
         authority
     }

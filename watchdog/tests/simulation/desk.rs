@@ -13,6 +13,7 @@ use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
 use super::script::{Rules, Traits, Within};
 use super::story::tell;
+use super::taken::Taken;
 use super::world::{BEGINNING, Delivery};
 
 /// The watchdog and all that is around it in one program.
@@ -29,6 +30,7 @@ pub struct Desk {
     requests: Vec<Output>,
     pub booted_at: UtcNanos,
     pub ledger: Ledger,
+    taken: Taken,
     pub story: Vec<String>,
 }
 
@@ -75,6 +77,7 @@ impl Desk {
         };
         Self {
             ledger: Ledger::new(&rules, std::time::Duration::ZERO),
+            taken: Taken::default(),
             rules,
             watchdog: None,
             stalled: None,
@@ -190,11 +193,21 @@ impl Desk {
             News::Message(delivery) => {
                 let id = delivery.publisher.parse().ok();
                 let before = watchdog.status(now, &delivery.publisher);
+                let numbered = delivery.header.process.zip(delivery.header.sequence);
+                let missing = numbered.is_some_and(|(process, number)| {
+                    let found = watchdog.missing_from(&delivery.publisher, process, number);
+                    found.is_some_and(|(from, _)| from == number)
+                });
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
                 let after = watchdog.status(now, &delivery.publisher);
-                let link = delivery.link;
+                let (kind, link) = (delivery.kind, delivery.link);
+                self.taken.booked(delivery, reception, missing, processes);
                 if let Some(id) = &id {
-                    let booked = self.ledger.received(id, delivery.kind, link, before.as_ref(), after.as_ref());
+                    let booked = if delivery.resent {
+                        self.ledger.resent(id, kind, before.as_ref(), after.as_ref())
+                    } else {
+                        self.ledger.received(id, kind, link, before.as_ref(), after.as_ref())
+                    };
                     assert_eq!(hold(booked) == Reception::Duplicate, reception == Reception::Duplicate);
                 }
                 if !matches!(reception, Reception::Duplicate) {
@@ -239,7 +252,7 @@ impl Desk {
                     self.requests.push(Output::Attend(attend));
                 }
                 Output::Ask(_) => self.requests.push(output),
-                Output::Notice(_) | Output::Unwatched(_) => {}
+                Output::Notice(_) | Output::Unwatched(_) | Output::Missing(_) => {}
             }
         }
         if matches!(news, News::Save) {
@@ -265,6 +278,7 @@ fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<us
             kind: delivery.kind,
             link: link.map(number),
             retained: delivery.retained,
+            resent: delivery.resent,
             readable: !delivery.garbled,
             header: if delivery.garbled { &nothing } else { &delivery.header },
             log: None,

@@ -9,3 +9,4 @@ pub mod world;
 mod desk;
 pub mod span;
 pub mod story;
+mod taken;

@@ -16,7 +16,7 @@ fn ids_beyond_the_most_there_may_be_are_counted_and_who_is_configured_still_gets
     }
     // With the bystander there are 500.
     wait_until(|| place.metric("lastbeat_messages_of_too_many_publishers_total") == 20_000 - 499);
-    let told = place.subscriber.logged("not watched");
+    let told = place.subscriber.logged("max_publishers");
     assert!(told.contains("there are 500 publishers") && told.contains("zmq+tcp"), "{told}");
     let mut late = Publisher::connect(&place.to, "late", Header::default());
     late.reading(1);
