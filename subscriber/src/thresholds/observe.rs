@@ -90,6 +90,7 @@ impl Observed {
             publisher: topic.publisher,
             kind: topic.kind,
             link: Some(LinkNumber(message.link)),
+            resent: false,
             retained: message.retained,
             resent: false,
             readable: message.readable,

@@ -210,7 +210,7 @@ async fn what_prometheus_is_told_is_as_it_wants_it() {
     let (_, text) = api.ask(Method::GET, "/metrics", "").await;
     for line in [
         "lastbeat_messages_total 2",
-        "lastbeat_messages_refused_total 1",
+        "lastbeat_messages_refused_total{reason=\"json\"} 1",
         "lastbeat_publishers{state=\"unknown\"} 1",
         "lastbeat_publishers{state=\"alive\"} 0",
         "lastbeat_flips_total{to=\"unknown\"} 1",
