@@ -205,7 +205,8 @@ impl Stagehand<'_> {
 
 /// Whether publishers keep on disk what they can't send.
 pub fn keeps_a_spool() -> anyhow::Result<bool> {
-    let help = programs::own("lastbeat-publisher")?.args(["csv", "--help"]).output().context("ask lastbeat-publisher")?;
+    let help =
+        programs::own("lastbeat-publisher")?.args(["csv", "--help"]).output().context("ask lastbeat-publisher")?;
     Ok(String::from_utf8_lossy(&help.stdout).contains("--spool"))
 }
 

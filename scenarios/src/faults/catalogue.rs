@@ -79,6 +79,7 @@ fn pairs(transport: Transport, cases: &mut Vec<Case>) {
     add((Freeze, Publisher(0)), (Kill, Broker));
     add((Clock(-HOUR), Subscriber), (Kill, Publisher(0)));
     add((Clock(HOUR), Publisher(0)), (Kill, Broker));
+    add((Clock(HOUR), Subscriber), (Kill, Subscriber));
     add((Fill, Subscriber), (Kill, Publisher(0)));
     add((Fill, Subscriber), (Kill, Broker));
     add((Fill, Subscriber), (Kill, Subscriber));

@@ -77,7 +77,8 @@ pub fn count(world: &World<'_>, rate: u32) -> anyhow::Result<Counts> {
     let store = Stored::open(&world.store)?;
     for (number, actor) in world.publishers.iter().take(LOADED.len()).enumerate() {
         for (index, life) in actor.lives.iter().enumerate() {
-            let killed = world.truth.of(Who::Publisher(number)).find(|deed| deed.fault == Fault::Kill && deed.pid == life.pid);
+            let killed =
+                world.truth.of(Who::Publisher(number)).find(|deed| deed.fault == Fault::Kill && deed.pid == life.pid);
             match killed {
                 None => counts.sent += made(life)?,
                 Some(deed) => {

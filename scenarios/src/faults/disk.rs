@@ -26,7 +26,10 @@ impl Disk {
     pub fn mount(place: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(place).with_context(|| format!("make {}", place.display()))?;
         let size = format!("size={MEBIBYTES}m");
-        run("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), size.as_ref(), "tmpfs".as_ref(), place.as_os_str()])?;
+        run(
+            "mount",
+            &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), size.as_ref(), "tmpfs".as_ref(), place.as_os_str()],
+        )?;
         Ok(Self { place: place.to_owned() })
     }
 

@@ -136,9 +136,12 @@ impl Judge<'_> {
         if !deed.deafens() || at_the_watchdog || !long {
             return Vec::new();
         }
-        let touched = |id: &&String| (0..LOADED.len()).any(|n| LOADED[n] == **id && self.truth.of(Who::Publisher(n)).next().is_some());
+        let touched = |id: &&String| {
+            (0..LOADED.len()).any(|n| LOADED[n] == **id && self.truth.of(Who::Publisher(n)).next().is_some())
+        };
         let causes = &[Cause::LinkDown, Cause::LinkBack, Cause::WatchdogAway];
-        let due = |id: &String| Due { publisher: id.clone(), pid: None, state: State::Blind, causes, since: deed.begun };
+        let due =
+            |id: &String| Due { publisher: id.clone(), pid: None, state: State::Blind, causes, since: deed.begun };
         self.publishers.iter().filter(|id| !touched(id)).map(due).collect()
     }
 

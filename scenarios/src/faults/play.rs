@@ -13,6 +13,7 @@ use crate::faults::fault::{Case, Fault, Losses, Step, Who};
 use crate::faults::outcome::{Outcome, Row};
 use crate::faults::world::World;
 use crate::folder::Folder;
+use crate::page::fetch_metrics;
 use crate::stage::GRACE;
 use crate::stored::Stored;
 
@@ -103,6 +104,7 @@ fn act(case: &Case, pace: &Pace, world: &mut World<'_>, row: &mut Row) -> anyhow
 
     world.dismiss_publishers()?;
     wait_for_arrival(world)?;
+    row.not_kept = not_kept(world);
     world.dismiss_subscriber()?;
     let at_the_end = &world.told[before_the_end..];
     let fine = |state| matches!(state, State::Finished | State::Alive);
@@ -135,6 +137,13 @@ fn wait_for_arrival(world: &mut World<'_>) -> anyhow::Result<()> {
         world.pass(Duration::from_millis(500))?;
     }
     Ok(())
+}
+
+/// Messages for which the log had no room, as the subscriber counts them since it was last started.
+fn not_kept(world: &World<'_>) -> Option<u64> {
+    let metrics = fetch_metrics(world.page?).ok()?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("lastbeat_messages_not_kept_total "))?;
+    line.trim().parse().ok()
 }
 
 fn check(case: &Case, counts: &Counts) -> Vec<String> {

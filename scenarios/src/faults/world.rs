@@ -76,6 +76,10 @@ impl<'a> World<'a> {
         world.influx.start()?;
         world.broker.start()?;
         world.subscriber.start()?;
+        // What is published before anybody has subscribed is nobody's loss.
+        if !world.wait(GRACE, |world| world.subscriber.has_said("link up"))? {
+            bail!("the subscriber does not reach the broker");
+        }
         for publisher in &mut world.publishers {
             publisher.start()?;
         }
