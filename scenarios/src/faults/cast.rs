@@ -157,6 +157,9 @@ impl Stagehand<'_> {
             let mut command = programs::own("lastbeat-publisher")?;
             command.arg("csv").arg(&file).args(["--id", id, "--to", &to, "--threshold", &threshold, "--every", "1h"]);
             command.args(["--header", "--time-column", "none"]);
+            if keeps_a_spool()? {
+                command.arg("--spool").arg(folder.join(format!("{id}.spool")));
+            }
             Ok(command)
         };
         self.actor(id, Box::new(recipe), None, Surroundings::default())

@@ -10,6 +10,7 @@ mod catalogue;
 mod clock;
 mod counts;
 mod disk;
+mod document;
 mod fault;
 mod influxd;
 mod judge;
@@ -53,7 +54,7 @@ pub fn run(args: &FaultsArgs) -> anyhow::Result<bool> {
         rows.push(row);
     }
     if let Some(file) = &args.markdown {
-        std::fs::write(file, outcome::table(&rows)).with_context(|| format!("write {}", file.display()))?;
+        std::fs::write(file, document::page(&rows, &pace)).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(summarize(&rows, args))
 }
