@@ -192,15 +192,7 @@ fn exit_codes_are_as_documented() {
     }
     for (path, told) in [("missing.csv", "missing.csv: No such file"), ("", "is a directory, not a file")] {
         let path = listener.folder.path().join(path);
-<<<<<<< Updated upstream
         let output = program("csv").arg(path).args(["--id", "a", "--to", "memory://a"]).output().unwrap();
-=======
-        let output = program("csv", listener.folder.path())
-            .arg(path)
-            .args(["--id", "a", "--to", "memory://a"])
-            .output()
-            .unwrap();
->>>>>>> Stashed changes
         let (code, log) = outcome(&output);
         assert_eq!(code, Some(1), "{log}");
         assert!(log.contains(told), "{log}");
@@ -224,17 +216,7 @@ fn the_end_of_a_file_waits_for_a_subscriber_until_a_signal_comes() {
 fn a_recording_can_be_replayed() {
     let mut listener = Listener::new();
     let out = listener.folder.path().join("recording.csv");
-<<<<<<< Updated upstream
     let record = || program("record").args(["--every", "200ms", "--for", "1s", "--out"]).arg(&out).output().unwrap();
-=======
-    let record = || {
-        program("record", listener.folder.path())
-            .args(["--every", "200ms", "--for", "1s", "--out"])
-            .arg(&out)
-            .output()
-            .unwrap()
-    };
->>>>>>> Stashed changes
     let (code, log) = outcome(&record());
     assert_eq!(code, Some(0), "{log}");
     let (code, log) = outcome(&record());
