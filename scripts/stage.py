@@ -80,6 +80,8 @@ class Running:
 def folder_of_this_run():
     """A folder that goes when what runs in it has ended."""
     with tempfile.TemporaryDirectory() as folder:
+        # No publisher finds what another run left.
+        os.environ["LASTBEAT_SPOOL"] = f"{folder}/spool"
         try:
             yield pathlib.Path(folder)
         finally:

@@ -31,9 +31,10 @@ fn main() -> anyhow::Result<()> {
         Some("throughput") => {
             let total = count(1, 2_000_000)?;
             throughput("bare zmq::proxy", &Between::proxy()?, total)?;
-            throughput("lastbeat-broker", &Between::broker()?, total)
+            throughput("lastbeat-broker that keeps nothing", &Between::broker(&["--keep", "0"])?, total)?;
+            throughput("lastbeat-broker", &Between::broker(&[])?, total)
         }
-        Some("latency") => latency(&Between::broker()?),
+        Some("latency") => latency(&Between::broker(&[])?),
         Some("mqtt") => mqtt(arguments.get(1).context("measure mqtt URL")?, count(2, 20_000)?),
         _ => bail!("usage: measure throughput [MESSAGES] | latency | mqtt URL [MESSAGES]"),
     }
@@ -47,10 +48,10 @@ struct Between {
 }
 
 impl Between {
-    fn broker() -> anyhow::Result<Self> {
+    fn broker(options: &[&str]) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?.with_file_name("../lastbeat-broker");
         let any = "tcp://127.0.0.1:0";
-        Self::start(Command::new(program).args(["--json", "--publishers", any, "--subscribers", any]))
+        Self::start(Command::new(program).args(["--json", "--publishers", any, "--subscribers", any]).args(options))
     }
 
     fn proxy() -> anyhow::Result<Self> {
@@ -138,8 +139,10 @@ fn throughput(name: &str, between: &Between, messages: u64) -> anyhow::Result<()
             thread::spawn(move || -> anyhow::Result<()> {
                 let mut outbound = publisher(&url, number)?;
                 let topic = format!("sensor/{number}");
+                // As an envelope begins, so that the broker keeps it.
+                let payload = format!("{:x<PAYLOAD_BYTES$}", "{\"lastbeat\":1,");
                 for _ in 0..messages / PUBLISHERS {
-                    send(&mut *outbound, &topic, &[b'x'; PAYLOAD_BYTES])?;
+                    send(&mut *outbound, &topic, payload.as_bytes())?;
                 }
                 // Whoever sends loses nothing, but a proxy in between may: the end is told until it is heard.
                 while outbound.wait_ready("bye/", PATIENCE) {

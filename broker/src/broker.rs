@@ -3,6 +3,7 @@
 //! ```text
 //!  publishers ── XSUB ── messages ──────────► Delivery (XPUB) ── subscribers
 //!                     ◄────── subscriptions ──
+//!                     ◄────── requests ──────── Keeper: what it keeps is sent again
 //!  monitors of both (who comes and goes), a PAIR that says stop
 //! ```
 //!
@@ -22,7 +23,9 @@ use lastbeat_wire::Monotonic;
 use crate::{
     addresses::Addresses,
     delivery::{Delivered, Delivery},
+    keeper::Keeper,
     options::Options,
+    ring::Ring,
     traffic::Traffic,
 };
 
@@ -37,6 +40,9 @@ pub struct Broker {
     subscribers: Monitor,
     front: zmq::Socket,
     delivery: Delivery,
+    keeper: Keeper,
+    /// When the turn began.
+    now: Monotonic,
     control: zmq::Socket,
     addresses: Addresses,
     traffic: Traffic,
@@ -75,11 +81,14 @@ impl Broker {
         let stopper = context.socket(zmq::PAIR)?;
         stopper.set_linger(0)?;
         stopper.connect("inproc://control")?;
+        let keeper = Keeper::new(Ring::new(options.keep, options.keep_for));
         let broker = Self {
             publishers,
             subscribers,
             front,
             delivery,
+            keeper,
+            now: Clock.now().monotonic,
             control,
             addresses,
             traffic: Traffic::new(Clock.now().monotonic),
@@ -98,6 +107,7 @@ impl Broker {
     /// Forwards until it is told to stop; then what has arrived is still forwarded.
     pub fn run(mut self) -> anyhow::Result<()> {
         while let Some(ready) = self.wait()? {
+            self.now = Clock.now().monotonic;
             if ready.subscriptions {
                 self.forward_subscriptions()?;
             }
@@ -106,6 +116,10 @@ impl Broker {
             }
             if ready.peers {
                 self.count_peers();
+            }
+            if self.keeper.due().is_some() {
+                let Self { keeper, delivery, front, traffic, now, .. } = &mut self;
+                keeper.answer(*now, delivery, front, &mut traffic.counts).context("can't send again")?;
             }
             self.report();
         }
@@ -122,6 +136,8 @@ impl Broker {
             // Rounded up, so as not to wake just before.
             i64::try_from(left.as_millis()).unwrap_or(i64::MAX - 1) + 1
         });
+        let answers = self.keeper.due().map(|due| i64::try_from(due.as_millis()).unwrap_or(i64::MAX));
+        let timeout = answers.map_or(timeout, |answers| if timeout < 0 { answers } else { timeout.min(answers) });
         match zmq::poll(&mut items, timeout) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(error).context("can't wait for messages"),
@@ -143,13 +159,17 @@ impl Broker {
     fn forward_message(&mut self) -> zmq::Result<bool> {
         let Some(first) = receive(&self.front)? else { return Ok(false) };
         let mut more = more(&first);
-        let mut bytes = first.len() as u64;
+        let (mut bytes, mut frames) = (first.len() as u64, 1);
         let delivered = self.delivery.send_first(&first, more)?;
         while more != 0 {
             // Whole messages only: what follows is there already.
             let further = self.front.recv_msg(0)?;
             more = self::more(&further);
             bytes += further.len() as u64;
+            if frames == 1 && more == 0 {
+                self.keeper.keep(self.now, &first, &further);
+            }
+            frames += 1;
             self.delivery.send_further(further, more)?;
         }
         let counts = &mut self.traffic.counts;
@@ -164,7 +184,15 @@ impl Broker {
     }
 
     fn forward_subscriptions(&mut self) -> anyhow::Result<()> {
-        while let Some(subscription) = receive(self.delivery.socket()).context("can't read a subscription")? {
+        for _ in 0..BURST {
+            let Some(subscription) = receive(self.delivery.socket()).context("can't read a subscription")? else {
+                break;
+            };
+            if !matches!(subscription.first(), None | Some(0 | 1)) {
+                let Self { keeper, front, traffic, now, .. } = self;
+                keeper.take(*now, &subscription, front, &mut traffic.counts).context("can't pass on a request")?;
+                continue;
+            }
             tracing::debug!("subscription {:?}", String::from_utf8_lossy(&subscription));
             self.front.send(subscription, 0).context("can't pass on a subscription")?;
         }
@@ -197,8 +225,7 @@ impl Broker {
     }
 
     fn report(&mut self) {
-        // Most turns have nothing to report for seconds yet; the clock costs less than the poll.
-        if let Some(report) = self.traffic.report(Clock.now().monotonic) {
+        if let Some(report) = self.traffic.report(self.now) {
             tracing::info!("{report}");
         }
     }

@@ -57,6 +57,15 @@ impl Delivery {
         }
     }
 
+    /// Sends a message unless somebody it is for is full; whether it did. It waits for nobody.
+    pub fn send_if_room(&self, topic: &[u8], payload: &[u8]) -> zmq::Result<bool> {
+        match retry(|| self.socket.send(topic, zmq::SNDMORE | zmq::DONTWAIT)) {
+            Ok(()) => self.socket.send(payload, 0).map(|()| true),
+            Err(zmq::Error::EAGAIN) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends a further frame as it is, without a copy.
     pub fn send_further(&self, frame: zmq::Message, more: i32) -> zmq::Result<()> {
         self.socket.send(frame, more)

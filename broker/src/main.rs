@@ -3,7 +3,10 @@
 mod addresses;
 mod broker;
 mod delivery;
+mod keeper;
 mod options;
+mod resend;
+mod ring;
 mod signals;
 mod traffic;
 

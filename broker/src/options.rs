@@ -45,6 +45,16 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
 
+    /// How much of the latest messages is kept in memory, to be sent again to subscribers that lost them; 0 keeps nothing.
+    ///
+    /// What is not kept here is asked of the publishers.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub keep: usize,
+
+    /// How long messages are kept at most.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub keep_for: Duration,
+
     /// Threads that move bytes; one moves about a million small messages a second.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub io_threads: u8,
@@ -80,6 +90,24 @@ fn address(text: &str) -> Result<ZmqEndpoint, String> {
     }
 }
 
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => return Err(format!("{other:?} is no unit: B, KiB, MiB or GiB")),
+    };
+    let count: u64 = digits.parse().map_err(|error| format!("{digits:?}: {error}"))?;
+    let bytes = count.checked_mul(unit).and_then(|bytes| usize::try_from(bytes).ok());
+    match bytes {
+        Some(bytes) if bytes == 0 || bytes >= 1 << 20 => Ok(bytes),
+        Some(_) => Err("is less than 1MiB".to_owned()),
+        None => Err("is more than there can be".to_owned()),
+    }
+}
+
 fn keepalive(text: &str) -> Result<Duration, String> {
     let keepalive = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if keepalive < Duration::from_millis(100) { Err("is less than 100ms".to_owned()) } else { Ok(keepalive) }
@@ -107,6 +135,9 @@ mod tests {
         let addresses: Vec<_> = options.publishers.iter().map(|endpoint| endpoint.address.as_str()).collect();
         assert_eq!(addresses, ["tcp://[::1]:5555", "tcp://*:0"]);
         assert_eq!(options.subscribers[0].address, "ipc:///run/x");
+        assert_eq!(options.keep, 64 << 20);
+        assert_eq!(parse(&["--keep", "0"]).unwrap().keep, 0);
+        assert_eq!(parse(&["--keep", "2GiB"]).unwrap().keep, 2 << 30);
     }
 
     #[test]
@@ -119,6 +150,10 @@ mod tests {
             ["--high-water-mark", "0"],
             ["--keepalive", "1ms"],
             ["--patience", "soon"],
+            ["--keep", "1 MB"],
+            ["--keep", "MiB"],
+            ["--keep", "7KiB"],
+            ["--keep", "99999999999GiB"],
         ] {
             let error = parse(&arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -18,6 +18,12 @@ pub struct Counts {
     pub bytes_out: u64,
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
+    /// Messages that were sent again to those who asked.
+    pub resent: u64,
+    /// Requests to send again that came.
+    pub requests: u64,
+    /// Requests that were not answered: not to be read, too many, or of a subscriber that takes nothing.
+    pub refused: u64,
     /// Publishers there now.
     pub publishers: usize,
     /// Subscribers there now.
@@ -79,7 +85,12 @@ impl fmt::Display for Report {
             counts.dropped,
             counts.publishers,
             counts.subscribers
-        )
+        )?;
+        if counts.requests > since.requests || counts.resent > since.resent || counts.refused > since.refused {
+            let (resent, requests) = (counts.resent - since.resent, counts.requests - since.requests);
+            write!(f, "; {resent} sent again for {requests} requests, {} refused", counts.refused - since.refused)?;
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +110,12 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
+        assert!(report.ends_with("subscribers"), "{report}");
         assert!(traffic.due().is_none());
+        (traffic.counts.resent, traffic.counts.requests, traffic.counts.refused) = (7, 2, 1);
+        let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
+        assert!(report.ends_with("; 7 sent again for 2 requests, 1 refused"), "{report}");
+        let due = due.plus(REPORT_EVERY);
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use lastbeat_host::Clock;
 use proptest::prelude::*;
 
 use crate::blocking::block_on;
@@ -225,6 +226,33 @@ fn a_full_disk_is_waited_for_and_then_everything_is_written() {
     log.close(Duration::ZERO);
     let (log, recovery) = reopen(dir.path(), Position::START);
     assert_eq!((read_all(&log), recovery.damage), (appended, vec![]));
+}
+
+#[test]
+fn while_a_disk_is_full_what_all_have_read_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (mut log, _) = Log::open_on(disk.clone(), dir.path(), OPTIONS).unwrap();
+    let append = |log: &mut Log, number| {
+        let position = log.append(1, &[&body(number, 100)]).unwrap();
+        log.commit();
+        position
+    };
+    let last = (0..12).map(|number| append(&mut log, number)).last().unwrap();
+    block_on(log.handle().when_written(last)).unwrap();
+    disk.set(|faults| faults.room = Some(0));
+    append(&mut log, 12);
+    let mut health = log.handle().health();
+    block_on(health.wait_for(|health| *health != LogHealth::Ok)).unwrap();
+    let before = log.handle().stored_bytes();
+    log.handle().remove_before(last);
+    // The next attempt to write removes it; nobody tells when.
+    let start = Clock.now().monotonic;
+    while log.handle().stored_bytes() == before {
+        assert!(Clock.now().monotonic.since(start) < Duration::from_mins(1), "it is not removed");
+        std::thread::yield_now();
+    }
+    disk.set(|faults| faults.room = None);
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl Queue {
         self.wake(state);
     }
 
+    /// What may be removed, for a writer that can't get on.
+    pub(crate) fn take_removal(&self) -> Option<u64> {
+        self.lock().remove_before.take()
+    }
+
     /// No more will be pushed; what can't be written by `give_up_at` is given up.
     pub(crate) fn close(&self, give_up_at: Monotonic) {
         let mut state = self.lock();

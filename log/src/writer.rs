@@ -197,6 +197,10 @@ impl<D: Disk> Writer<D> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.failed(doing, &error);
+                    // What nobody needs any more may be what fills the disk.
+                    if let Some(position) = self.shared.queue.take_removal() {
+                        self.remove_before(position);
+                    }
                     self.shared.queue.pause(pause, || Clock.now().monotonic)?;
                     pause = (pause * 2).min(self.options.retry_at_most);
                 }

@@ -10,7 +10,9 @@ use lastbeat_transport::Endpoint;
 use lastbeat_wire::{Encoding, PublisherId};
 
 use crate::pace::Speed;
+use crate::size::Size;
 use crate::source::csv::{ColumnType, TimeFormat, parse_zone};
+use crate::spool::Place;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +35,7 @@ Exit codes:
   2  wrong options, options that don't fit the file, or a bad row with --strict
 
 Environment:
+  LASTBEAT_ID, LASTBEAT_TO, LASTBEAT_SPOOL  for --id, --to, --spool
   LASTBEAT_LOG  what is logged to stderr: error, warn, info (default), debug
   NO_COLOR      no colours in the log";
 
@@ -78,9 +81,17 @@ pub struct LinkArgs {
     /// How often to say "I am alive", whatever the readings' pace [default: a fifth of --threshold]
     #[arg(long, value_name = "SPAN", value_parser = positive_span)]
     pub beat_every: Option<Duration>,
-    /// How many messages are held while nobody takes them, and at most 64 MiB; the oldest are dropped first
-    #[arg(long, value_name = "MESSAGES", default_value = "100000")]
-    pub buffer: usize,
+    /// Where messages are kept until they are through: a folder that publishers may share; off keeps them in memory, up
+    /// to 64 MiB [default: $STATE_DIRECTORY/spool, else $XDG_STATE_HOME/lastbeat/spool, else
+    /// ~/.local/state/lastbeat/spool]
+    #[arg(long, value_name = "DIR|off", env = "LASTBEAT_SPOOL")]
+    pub spool: Option<Place>,
+    /// How much is held while nobody takes it, in bytes or with a unit as in 64MiB; the oldest is dropped first
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub buffer: Size,
+    /// How long what was sent is kept, for a subscriber that missed it and asks for it again; at most 64 MiB of it
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub keep: Duration,
     /// How long to wait for what is held and for the goodbye when a signal ends it; the end of a file waits for as long as
     /// it takes
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = humantime::parse_duration)]
@@ -250,6 +261,7 @@ mod tests {
             ("--delimiter ab", "one ASCII character"),
             ("--time-format soon", "soon"),
             ("--every 1s --speed 2", "cannot be used with"),
+            ("--buffer 10XB", "10XB"),
         ] {
             let error = parse(&format!("{base} {options}")).unwrap_err().to_string();
             assert!(error.contains(wanted), "{options}: {error}");

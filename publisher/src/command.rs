@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use lastbeat_host::{Clock, Own};
-use lastbeat_transport::PublishOptions;
+use lastbeat_transport::{Endpoint, PublishOptions};
 use lastbeat_wire::Kind;
 
 use crate::cli::{Cli, Command, CsvArgs, HostArgs, LinkArgs, RecordArgs, TimeArg};
 use crate::failure::Failure;
 use crate::letterhead::Letterhead;
-use crate::outbox::{Bounds, Outbox};
+use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::publish::publish;
 use crate::publisher::{BadRows, Parts, Publisher};
@@ -19,10 +19,11 @@ use crate::sensors::Sensors;
 use crate::source::Source;
 use crate::source::csv::{CsvError, CsvSource, Header, PointTime, Repeat, Settings, TimeColumn, Untimed};
 use crate::source::host::HostSource;
+use crate::spool::{Bounds, Place, Spool, folder_name};
 use crate::stop::Stop;
 
-/// How much memory held messages may take, whatever their number.
-const HELD_BYTES: usize = 64 << 20;
+/// How much of what was sent is kept, however short the time.
+const KEPT_BYTES: u64 = 64 << 20;
 
 /// Does what the command line asks for, until it is done or a signal ends it.
 pub fn run(cli: Cli) -> Result<(), Failure> {
@@ -72,6 +73,8 @@ fn run_source(
     let own = Own::read().context("finding out which process this is")?;
     let beat_every = link.beat_every.unwrap_or((link.threshold / 5).max(Duration::from_nanos(1)));
     tracing::info!("publishing as {} to {}, a beat every {}", link.id, link.to, humantime::format_duration(beat_every));
+    let spool = open_spool(link);
+    let process = own.process;
     let letterhead = Letterhead::new(own, link.encoding.into(), now);
     let options = PublishOptions {
         client: link.id.as_str().to_owned(),
@@ -80,9 +83,40 @@ fn run_source(
         ..PublishOptions::default()
     };
     let outbound = lastbeat_transport::publish(&link.to, options).context("opening the transport")?;
-    let outbox = Outbox::new(outbound, &link.id, Bounds { messages: link.buffer, bytes: HELD_BYTES });
+    let outbox = Outbox::new(outbound, &link.id, process, spool);
     let publisher = Publisher::new(Parts { source, pace, letterhead, outbox, beat_every, bad_rows }, now);
     publish(publisher, stop, link.drain)
+}
+
+/// Opens the spool of this publisher and destination. Where that can't be done, messages are held in memory: a publisher
+/// that sends is better than one that does not start.
+fn open_spool(link: &LinkArgs) -> Spool {
+    let bounds = Bounds { unsent: link.buffer.0, kept: KEPT_BYTES, keep: link.keep };
+    let below = match &link.spool {
+        Some(Place::Off) => return Spool::in_memory(bounds),
+        Some(Place::Below(folder)) => Some(folder.clone()),
+        None => Place::usual(|name| std::env::var_os(name)),
+    };
+    let Some(below) = below else {
+        tracing::warn!("there is no folder to keep messages in (--spool); they are held in memory only");
+        return Spool::in_memory(bounds);
+    };
+    let folder = below.join(folder_name(&link.id, &link.to));
+    // Where nothing is acknowledged, what is lost is known by what comes after it.
+    let again = matches!(link.to, Endpoint::Zmq(_));
+    match Spool::open(&folder, bounds, again) {
+        Ok(spool) => {
+            tracing::info!("messages are kept in {} until they are through", folder.display());
+            if spool.held() > 0 {
+                tracing::info!("{} messages of an earlier run are sent first", spool.held());
+            }
+            spool
+        }
+        Err(error) => {
+            tracing::warn!("no message can be kept on the disk, they are held in memory only: {error}");
+            Spool::in_memory(bounds)
+        }
+    }
 }
 
 /// What the command line says of the file, and the rest of it.

@@ -26,6 +26,7 @@ pub struct Draft {
     /// The encoded message.
     pub payload: Vec<u8>,
     sent_at: UtcNanos,
+    numbered: bool,
 }
 
 impl Letterhead {
@@ -36,21 +37,31 @@ impl Letterhead {
 
     /// Writes a message as if it was sent now. Until it is counted, the next one bears the same number.
     pub fn draft(&self, body: Body<'_>, now: Now) -> Draft {
+        self.write(body, Some(self.next_sequence), now)
+    }
+
+    /// Writes a message that goes ahead of others that wait: without a number, for it would look as if those were lost.
+    pub fn draft_ahead(&self, body: Body<'_>, now: Now) -> Draft {
+        self.write(body, None, now)
+    }
+
+    fn write(&self, body: Body<'_>, sequence: Option<u64>, now: Now) -> Draft {
         let sent_at = self.sent_at(now.utc);
         let uptime = now.monotonic.since(self.started).as_nanos();
         let header = Header {
             process: Some(self.own.process),
-            sequence: Some(self.next_sequence),
+            sequence,
             sent_at: Some(sent_at),
             uptime: u64::try_from(uptime).ok(),
             host: Some(Cow::Borrowed(&self.own.host_name)),
         };
-        Draft { payload: encode(&Message { header, body, log: None }, self.encoding), sent_at }
+        let payload = encode(&Message { header, body, log: None }, self.encoding);
+        Draft { payload, sent_at, numbered: sequence.is_some() }
     }
 
-    /// The draft is on its way, or kept to be: its number and its time are used.
+    /// The draft is on its way, or kept to be: its number, if it has one, and its time are used.
     pub fn count(&mut self, draft: &Draft) {
-        self.next_sequence += 1;
+        self.next_sequence += u64::from(draft.numbered);
         self.last_sent_at = Some(draft.sent_at);
     }
 

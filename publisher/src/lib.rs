@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! Source ──reading──▶ Pace ──when due──▶ Publisher ──message──▶ Outbox ──bytes──▶ Outbound (lastbeat-transport)
-//!  csv, host           every, speed       sequence, beats        holds what can't be sent
+//!  csv, host           every, speed       sequence, beats          │  ▲ what can't be sent, and what is asked for again
+//!                                                                  ▼  │
+//!                                                                  Spool (lastbeat-log)
 //! ```
 //! A new source is one file beside `host.rs` and one arm in `command.rs`.
 
+mod answers;
 pub mod cli;
 mod command;
 mod failure;
@@ -17,7 +20,9 @@ mod publisher;
 mod record;
 mod report;
 mod sensors;
+mod size;
 pub mod source;
+mod spool;
 mod stop;
 
 pub use command::run;

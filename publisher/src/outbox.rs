@@ -1,22 +1,13 @@
-//! [`Outbox`]: hands messages to a transport, and holds in order what it does not take. Writes no messages itself.
+//! [`Outbox`]: hands messages to a transport; what it does not take waits, in order, in the spool. Writes no messages itself.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use lastbeat_transport::{Handed, Outbound, TransportError, Unsent};
-use lastbeat_wire::{Kind, PublisherId};
+use lastbeat_transport::{Handed, Outbound, TransportError};
+use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, PublisherId};
 
-/// What a held message takes beside its payload.
-const OVERHEAD_BYTES: usize = size_of::<Held>();
-
-/// How much is held at most; the oldest goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// How many messages.
-    pub messages: usize,
-    /// How many bytes they may take together.
-    pub bytes: usize,
-}
+use crate::answers::Answers;
+use crate::spool::{Span, Spool};
 
 /// What became of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,83 +18,140 @@ pub struct OutboxTally {
     pub held: u64,
     /// Given up because there was no room to hold them.
     pub dropped: u64,
+    /// Sent again because somebody asked for them.
+    pub sent_again: u64,
+}
+
+/// What is left when an outbox is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Messages that were not taken, or were and did not get through.
+    pub unsent: u64,
+    /// How many of these are on the disk, for the next process.
+    pub kept: u64,
 }
 
 /// Messages on their way out.
 pub struct Outbox {
     outbound: Box<dyn Outbound>,
-    topics: [String; Kind::ALL.len()],
-    bounds: Bounds,
-    held: VecDeque<Held>,
-    held_bytes: usize,
+    topics: Topics,
+    spool: Spool,
+    answers: Answers,
+    /// Of what was taken and is not settled, in order: where it stands in the spool, if it does. As many as a transport has
+    /// under way at most.
+    in_flight: VecDeque<Option<Span>>,
+    /// How many were taken before the first of these.
+    settled: u64,
     tally: OutboxTally,
 }
 
+/// The topics of one publisher.
 #[derive(Debug)]
-struct Held {
-    kind: Kind,
-    payload: Vec<u8>,
+pub struct Topics([String; Kind::ALL.len()]);
+
+impl Topics {
+    /// The topic of a kind.
+    pub fn of(&self, kind: Kind) -> &str {
+        &self.0[Kind::ALL.iter().position(|known| *known == kind).expect("invariant: ALL has every kind")]
+    }
 }
 
 impl Outbox {
-    /// An empty one, for one publisher.
-    pub fn new(outbound: Box<dyn Outbound>, publisher: &PublisherId, bounds: Bounds) -> Self {
-        let topics = Kind::ALL.map(|kind| kind.topic(publisher));
-        Self { outbound, topics, bounds, held: VecDeque::new(), held_bytes: 0, tally: OutboxTally::default() }
+    /// For one publisher, whose process this is. What is in the spool goes first.
+    pub fn new(outbound: Box<dyn Outbound>, publisher: &PublisherId, own: ProcessIdentity, spool: Spool) -> Self {
+        let topics = Topics(Kind::ALL.map(|kind| kind.topic(publisher)));
+        let answers = Answers::new(publisher.clone(), own);
+        let (in_flight, tally) = (VecDeque::new(), OutboxTally::default());
+        Self { outbound, topics, spool, answers, in_flight, settled: 0, tally }
     }
 
     /// Hands a message over if none is held before it; it is not kept otherwise.
     pub fn try_send(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
-        if !self.is_clear() {
+        if !self.is_clear() || self.hand(kind, payload)? == Handed::NotNow {
             return Ok(Handed::NotNow);
         }
-        let handed = self.outbound.try_send(topic(&self.topics, kind), payload)?;
-        self.tally.sent += u64::from(handed == Handed::Taken);
-        Ok(handed)
+        let span = self.spool.push_sent(kind, payload);
+        self.in_flight.push_back(span);
+        Ok(Handed::Taken)
     }
 
-    /// Hands a message over, now or later; makes room for it by dropping the oldest.
+    /// Hands a message over, now or later.
     pub fn send(&mut self, kind: Kind, payload: Vec<u8>) -> Result<(), TransportError> {
-        if self.try_send(kind, &payload)? == Handed::Taken {
-            return Ok(());
-        }
-        self.held_bytes += payload.len() + OVERHEAD_BYTES;
-        self.held.push_back(Held { kind, payload });
-        self.tally.held += 1;
-        while self.held.len() > self.bounds.messages || self.held_bytes > self.bounds.bytes {
-            self.take_oldest();
-            self.tally.dropped += 1;
+        if self.try_send(kind, &payload)? == Handed::NotNow {
+            self.hold(kind, payload);
         }
         Ok(())
+    }
+
+    /// Keeps a message, to be handed over behind all that are held.
+    pub fn hold(&mut self, kind: Kind, payload: Vec<u8>) {
+        self.tally.held += 1;
+        self.spool.push(kind, payload);
+    }
+
+    /// Hands a message over ahead of all that are held; it is not kept.
+    pub fn send_ahead(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
+        let handed = self.hand(kind, payload)?;
+        if handed == Handed::Taken {
+            self.in_flight.push_back(None);
+        }
+        Ok(handed)
     }
 
     /// Hands over what is held, the oldest first, at most `most` messages, as long as they are taken.
     pub fn flush(&mut self, most: usize) -> Result<(), TransportError> {
         for _ in 0..most {
-            let Some(oldest) = self.held.front() else { break };
-            if self.outbound.try_send(topic(&self.topics, oldest.kind), &oldest.payload)? == Handed::NotNow {
+            let Some(oldest) = self.spool.front() else { break };
+            if self.outbound.try_send(self.topics.of(oldest.kind), &oldest.payload)? == Handed::NotNow {
                 break;
             }
-            self.take_oldest();
+            let span = self.spool.pop().and_then(|held| held.span);
+            self.in_flight.push_back(span);
             self.tally.sent += 1;
         }
         Ok(())
     }
 
+    /// Sends again what somebody asks for, a slice of it; when to go on with the rest, if there is any.
+    pub fn answer(&mut self, now: Monotonic) -> Result<Option<Monotonic>, TransportError> {
+        let sent = self.answers.turn(&mut *self.outbound, &self.topics, &mut self.spool, now)?;
+        self.in_flight.extend(std::iter::repeat_n(None, sent.taken));
+        self.tally.sent_again += sent.messages;
+        Ok(sent.again_at)
+    }
+
+    /// Whether somebody asked for something a moment ago, and may ask for more at any time.
+    pub fn is_asked(&self, now: Monotonic) -> bool {
+        self.answers.is_asked(now)
+    }
+
+    /// Takes note of what is settled, and has the spool tidied up. To be called after each burst, and when [`due`](Self::due).
+    pub fn tend(&mut self, now: Now) {
+        let settled = self.outbound.settled();
+        self.settle(settled);
+        self.spool.tend(now);
+        self.tally.dropped = self.spool.dropped();
+    }
+
+    /// When to tend to it though nothing happens.
+    pub fn due(&self) -> Option<Monotonic> {
+        self.spool.due()
+    }
+
     /// Waits until the oldest message held, or else one of this kind, may be taken; whether it may.
     pub fn wait_ready(&mut self, kind: Kind, limit: Duration) -> bool {
-        let kind = self.held.front().map_or(kind, |oldest| oldest.kind);
-        self.outbound.wait_ready(topic(&self.topics, kind), limit)
+        let kind = self.spool.front().map_or(kind, |oldest| oldest.kind);
+        self.outbound.wait_ready(self.topics.of(kind), limit)
     }
 
     /// Whether nothing is held.
     pub fn is_clear(&self) -> bool {
-        self.held.is_empty()
+        self.spool.is_clear()
     }
 
     /// How many messages are held.
-    pub fn held(&self) -> usize {
-        self.held.len()
+    pub fn held(&self) -> u64 {
+        self.spool.held()
     }
 
     /// What became of the messages so far.
@@ -111,119 +159,39 @@ impl Outbox {
         self.tally
     }
 
-    /// Waits until what was taken has left, and closes; how much was taken but did not leave, and how much is still held.
-    pub fn close(self, limit: Duration) -> (Unsent, usize) {
-        (self.outbound.close(limit), self.held.len())
+    /// Waits until what was taken has left, and closes.
+    pub fn close(mut self, limit: Duration) -> Left {
+        let settled = self.outbound.settled();
+        self.settle(settled);
+        let unsent = self.outbound.close(limit).0;
+        let taken = self.settled + self.in_flight.len() as u64;
+        let held = self.spool.held();
+        settle(&mut self.spool, &mut self.in_flight, &mut self.settled, taken.saturating_sub(unsent));
+        Left { unsent: unsent + held, kept: self.spool.close() }
     }
 
-    fn take_oldest(&mut self) {
-        if let Some(oldest) = self.held.pop_front() {
-            self.held_bytes -= oldest.payload.len() + OVERHEAD_BYTES;
-        }
+    fn hand(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
+        let handed = self.outbound.try_send(self.topics.of(kind), payload)?;
+        self.tally.sent += u64::from(handed == Handed::Taken);
+        Ok(handed)
+    }
+
+    fn settle(&mut self, settled: u64) {
+        settle(&mut self.spool, &mut self.in_flight, &mut self.settled, settled);
     }
 }
 
-fn topic(topics: &[String; Kind::ALL.len()], kind: Kind) -> &str {
-    &topics[Kind::ALL.iter().position(|known| *known == kind).expect("invariant: ALL has every kind")]
+/// So many of the messages that were taken are settled.
+fn settle(spool: &mut Spool, in_flight: &mut VecDeque<Option<Span>>, known: &mut u64, settled: u64) {
+    while *known < settled
+        && let Some(span) = in_flight.pop_front()
+    {
+        *known += 1;
+        if let Some(span) = span {
+            spool.settle(span);
+        }
+    }
 }
 
 #[cfg(test)]
-pub mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    /// A transport in a test: takes messages while it is open, and keeps what it took.
-    #[derive(Debug, Clone, Default)]
-    pub struct Double(Arc<Mutex<Line>>);
-
-    #[derive(Debug, Default)]
-    struct Line {
-        open: bool,
-        taken: Vec<(String, Vec<u8>)>,
-    }
-
-    impl Double {
-        pub fn open(&self, open: bool) {
-            self.0.lock().unwrap().open = open;
-        }
-
-        pub fn taken(&self) -> Vec<(String, Vec<u8>)> {
-            self.0.lock().unwrap().taken.clone()
-        }
-
-        pub fn outbox(&self, bounds: Bounds) -> Outbox {
-            Outbox::new(Box::new(self.clone()), &"x".parse().unwrap(), bounds)
-        }
-    }
-
-    impl Outbound for Double {
-        fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError> {
-            let mut line = self.0.lock().unwrap();
-            if !line.open {
-                return Ok(Handed::NotNow);
-            }
-            line.taken.push((topic.to_owned(), payload.to_owned()));
-            Ok(Handed::Taken)
-        }
-
-        fn wait_ready(&mut self, _topic: &str, _limit: Duration) -> bool {
-            self.0.lock().unwrap().open
-        }
-
-        fn close(self: Box<Self>, _limit: Duration) -> Unsent {
-            Unsent(0)
-        }
-    }
-
-    const ROOMY: Bounds = Bounds { messages: 100, bytes: 1 << 20 };
-
-    fn payloads(double: &Double) -> Vec<String> {
-        double.taken().into_iter().map(|(_, payload)| String::from_utf8(payload).unwrap()).collect()
-    }
-
-    #[test]
-    fn what_was_held_goes_first_and_in_order() {
-        let double = Double::default();
-        let mut outbox = double.outbox(ROOMY);
-        for payload in ["1", "2", "3"] {
-            outbox.send(Kind::Sensor, payload.into()).unwrap();
-        }
-        double.open(true);
-        assert_eq!(outbox.try_send(Kind::Beat, b"jumps the queue").unwrap(), Handed::NotNow);
-        outbox.send(Kind::Sensor, "4".into()).unwrap();
-        outbox.flush(2).unwrap();
-        assert_eq!((payloads(&double), outbox.held()), (vec!["1".to_owned(), "2".to_owned()], 2));
-        outbox.flush(100).unwrap();
-        assert_eq!(outbox.try_send(Kind::Beat, b"5").unwrap(), Handed::Taken);
-        assert_eq!(payloads(&double), ["1", "2", "3", "4", "5"]);
-        assert_eq!(double.taken()[4].0, "beat/x");
-        assert_eq!(outbox.tally(), OutboxTally { sent: 5, held: 4, dropped: 0 });
-    }
-
-    #[test]
-    fn the_oldest_are_dropped_beyond_the_number_that_is_held() {
-        let double = Double::default();
-        let mut outbox = double.outbox(Bounds { messages: 2, ..ROOMY });
-        for payload in ["1", "2"] {
-            outbox.send(Kind::Sensor, payload.into()).unwrap();
-        }
-        assert_eq!(outbox.tally().dropped, 0);
-        outbox.send(Kind::Sensor, "3".into()).unwrap();
-        assert_eq!(outbox.tally().dropped, 1);
-        double.open(true);
-        outbox.flush(100).unwrap();
-        assert_eq!(payloads(&double), ["2", "3"]);
-    }
-
-    #[test]
-    fn the_oldest_are_dropped_beyond_the_bytes_that_are_held() {
-        let two = 2 * (OVERHEAD_BYTES + 1);
-        for (bytes, dropped) in [(two, 0), (two - 1, 1)] {
-            let mut outbox = Double::default().outbox(Bounds { bytes, ..ROOMY });
-            outbox.send(Kind::Sensor, "1".into()).unwrap();
-            outbox.send(Kind::Sensor, "2".into()).unwrap();
-            assert_eq!(outbox.tally().dropped, dropped);
-        }
-    }
-}
+pub mod tests;

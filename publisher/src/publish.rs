@@ -7,11 +7,16 @@ use lastbeat_host::Clock;
 use lastbeat_wire::Kind;
 
 use crate::failure::Failure;
+use crate::outbox::Left;
 use crate::publisher::{Publisher, Turn};
 use crate::stop::Stop;
 
 /// While the transport is waited for, a signal is heard only in between: how long it may have to wait.
 const HEARING: Duration = Duration::from_millis(100);
+/// While nothing is due, it is looked so often whether somebody asks for messages …
+const ASKED: Duration = Duration::from_millis(500);
+/// … and so often after somebody did.
+const ASKED_LATELY: Duration = Duration::from_millis(50);
 /// How long a transport is left alone that says it is ready and then takes nothing.
 const NOT_READY_AFTER_ALL: Duration = Duration::from_millis(5);
 /// How long the process lives on after its goodbye. A watchdog on this host sees the end of a process at once, through its
@@ -35,14 +40,21 @@ pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result
     // After a failure, too: the process ends, and those who watch it should know that it meant to.
     let limit = Clock.now().monotonic.plus(drain);
     let said = goodbye(&mut publisher, stop, drain);
-    let unsent = publisher.close(limit.since(Clock.now().monotonic));
+    let Left { unsent, kept } = publisher.close(limit.since(Clock.now().monotonic));
     stop.wait(LAST_BREATH);
     let ended = outcome?;
     if !said? {
         tracing::warn!("the goodbye could not be sent within {span}");
     }
+    let fate = if kept >= unsent { "are kept for the next start" } else { "are lost" };
     if unsent > 0 && ended == Ended::BySource {
-        return Err(anyhow!("the end is reached, but {unsent} messages did not get through within {span}").into());
+        return Err(anyhow!(
+            "the end is reached, but {unsent} messages did not get through within {span}; they {fate}"
+        )
+        .into());
+    }
+    if unsent > 0 {
+        tracing::warn!("{unsent} messages did not get through; they {fate}");
     }
     Ok(())
 }
@@ -54,7 +66,10 @@ fn run(publisher: &mut Publisher, stop: &Stop) -> Result<Ended, Failure> {
         let stopped = match publisher.turn(now)? {
             Turn::Done => return Ok(Ended::BySource),
             Turn::More => stop.wished(),
-            Turn::Until(instant) => stop.wait(instant.since(now.monotonic)),
+            Turn::Until(instant) => {
+                let patience = if publisher.is_asked(now.monotonic) { ASKED_LATELY } else { ASKED };
+                stop.wait(instant.since(now.monotonic).min(patience))
+            }
             Turn::Blocked(kind, instant) => {
                 let limit = instant.since(now.monotonic).min(HEARING);
                 wait_ready(publisher, kind, limit, &mut sent_when_ready, stop)
@@ -87,7 +102,7 @@ fn goodbye(publisher: &mut Publisher, stop: &Stop, drain: Duration) -> Result<bo
             return Ok(true);
         }
         if now.monotonic >= limit {
-            return Ok(false);
+            return publisher.goodbye_ahead(now);
         }
         if publisher.sent() == sent {
             let left = limit.since(now.monotonic).min(HEARING);

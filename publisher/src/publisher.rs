@@ -9,7 +9,7 @@ use lastbeat_wire::{Body, Kind, MAX_PAYLOAD_BYTES, Monotonic, Now};
 
 use crate::failure::Failure;
 use crate::letterhead::Letterhead;
-use crate::outbox::Outbox;
+use crate::outbox::{Left, Outbox};
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::source::{Source, Step};
@@ -105,8 +105,10 @@ impl Publisher {
 
     /// Sends what is due, as far as it is taken, and says what to wait for.
     pub fn turn(&mut self, now: Now) -> Result<Turn, Failure> {
-        self.parts.outbox.flush(TURN_MESSAGES).context("sending what was held")?;
+        // Before what is held, for it tells that this process is alive, and that late messages don't.
         self.beat(now)?;
+        self.parts.outbox.flush(TURN_MESSAGES).context("sending what was held")?;
+        let answers_at = self.parts.outbox.answer(now.monotonic).context("sending again")?;
         let mut look = Look::Row;
         for _ in 0..TURN_MESSAGES {
             look = self.look(now)?;
@@ -114,19 +116,22 @@ impl Publisher {
                 break;
             }
         }
+        self.parts.outbox.tend(now);
         let clear = self.parts.outbox.is_clear();
         let beat_waits = now.monotonic >= self.beat_due;
         let blocked = !clear || beat_waits || matches!(look, Look::Blocked);
         self.report.link(self.parts.outbox.tally(), self.parts.outbox.held(), blocked, now.monotonic);
         let until = match look {
             Look::Row => return Ok(Turn::More),
+            _ if answers_at.is_some_and(|at| at <= now.monotonic) => return Ok(Turn::More),
             Look::Ended if clear => return Ok(Turn::Done),
             Look::NotBefore(until) if beat_waits => until,
             Look::NotBefore(until) => until.min(self.beat_due),
             Look::Blocked | Look::Ended if beat_waits => Monotonic(u64::MAX),
             Look::Blocked | Look::Ended => self.beat_due,
         };
-        let until = self.report.stall_line_at().map_or(until, |at| at.min(until));
+        let wakes = [self.report.stall_line_at(), self.parts.outbox.due(), answers_at];
+        let until = wakes.into_iter().flatten().fold(until, Monotonic::min);
         Ok(if blocked {
             Turn::Blocked(if beat_waits { Kind::Beat } else { Kind::Sensor }, until)
         } else {
@@ -144,24 +149,49 @@ impl Publisher {
         self.parts.outbox.tally().sent
     }
 
+    /// Whether somebody asked for messages a moment ago, and may ask for more at any time.
+    pub fn is_asked(&self, now: Monotonic) -> bool {
+        self.parts.outbox.is_asked(now)
+    }
+
     /// Sends what is held and then the goodbye, as far as they are taken; whether both are on their way.
     pub fn goodbye(&mut self, now: Now) -> Result<bool, Failure> {
         self.parts.outbox.flush(TURN_MESSAGES).context("sending what was held")?;
-        self.send_now(Body::Bye, now)
+        let said = self.send_now(Body::Bye, now)?;
+        self.parts.outbox.tend(now);
+        Ok(said)
     }
 
-    /// Waits until all that was taken has left; how many messages did not.
-    pub fn close(self, limit: Duration) -> u64 {
+    /// Says goodbye though messages are held, or else leaves it with them; whether it is on its way.
+    pub fn goodbye_ahead(&mut self, now: Now) -> Result<bool, Failure> {
+        let said = self.send_ahead(Body::Bye, now)?;
+        if !said {
+            let draft = self.parts.letterhead.draft(Body::Bye, now);
+            self.parts.letterhead.count(&draft);
+            self.parts.outbox.hold(Kind::Bye, draft.payload);
+        }
+        Ok(said)
+    }
+
+    /// Waits until all that was taken has left; what did not.
+    pub fn close(self, limit: Duration) -> Left {
         let (report, tally) = (self.report, self.parts.outbox.tally());
-        let (unsent, held) = self.parts.outbox.close(limit);
-        let unsent = unsent.0 + held as u64;
-        report.summary(tally, unsent);
-        unsent
+        let left = self.parts.outbox.close(limit);
+        report.summary(tally, left);
+        left
     }
 
     /// A beat that can't be sent now is not made: a stale one proves nothing.
     fn beat(&mut self, now: Now) -> Result<(), Failure> {
-        if now.monotonic >= self.beat_due && self.send_now(Body::Beat, now)? {
+        if now.monotonic < self.beat_due {
+            return Ok(());
+        }
+        let said = if self.parts.outbox.is_clear() {
+            self.send_now(Body::Beat, now)?
+        } else {
+            self.send_ahead(Body::Beat, now)?
+        };
+        if said {
             self.report.beats += 1;
             let late = now.monotonic.since(self.beat_due) >= self.parts.beat_every;
             self.beat_due = if late { now.monotonic } else { self.beat_due }.plus(self.parts.beat_every);
@@ -178,6 +208,17 @@ impl Publisher {
         }
         let draft = self.parts.letterhead.draft(body, now);
         let taken = self.parts.outbox.try_send(kind, &draft.payload).context("sending")? == Handed::Taken;
+        if taken {
+            self.parts.letterhead.count(&draft);
+        }
+        Ok(taken)
+    }
+
+    /// Sends a message without a number, ahead of what is held, if it is taken.
+    fn send_ahead(&mut self, body: Body<'_>, now: Now) -> Result<bool, Failure> {
+        let kind = body.kind();
+        let draft = self.parts.letterhead.draft_ahead(body, now);
+        let taken = self.parts.outbox.send_ahead(kind, &draft.payload).context("sending")? == Handed::Taken;
         if taken {
             self.parts.letterhead.count(&draft);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lastbeat_wire::Monotonic;
 
-use crate::outbox::OutboxTally;
+use crate::outbox::{Left, OutboxTally};
 
 /// How many lines of one sort are written in a row.
 const BURST: u32 = 20;
@@ -50,7 +50,7 @@ impl Report {
     }
 
     /// Takes note of whether messages are taken and how many had to be dropped.
-    pub fn link(&mut self, tally: OutboxTally, held: usize, blocked: bool, now: Monotonic) {
+    pub fn link(&mut self, tally: OutboxTally, held: u64, blocked: bool, now: Monotonic) {
         let dropped = tally.dropped - self.drops_told;
         if dropped > 0 && self.drop_lines.line(now).is_some() {
             tracing::warn!("the buffer is full: {dropped} of the oldest messages dropped, {held} held");
@@ -76,15 +76,18 @@ impl Report {
     }
 
     /// The last line.
-    pub fn summary(&self, tally: OutboxTally, unsent: u64) {
+    pub fn summary(&self, tally: OutboxTally, left: Left) {
         tracing::info!(
-            "{} messages sent ({} readings made, {} beats), {} held for a while, {} dropped, {unsent} not sent; \
-             {} bad rows, {} empty ones",
+            "{} messages sent ({} readings made, {} beats), {} held for a while, {} dropped, {} sent again, {} not sent, \
+             {} of them kept for the next start; {} bad rows, {} empty ones",
             tally.sent,
             self.readings,
             self.beats,
             tally.held,
             tally.dropped,
+            tally.sent_again,
+            left.unsent,
+            left.kept.min(left.unsent),
             self.bad_rows,
             self.empty_rows
         );

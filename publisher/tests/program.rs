@@ -46,7 +46,7 @@ impl Listener {
     }
 
     fn csv(&self, content: &str, options: &str) -> Command {
-        let mut command = program("csv");
+        let mut command = program("csv", self.folder.path());
         command.arg(self.file(content)).args(["--id", "house/light-1", "--to", &url(self.folder.path())]);
         command.args(options.split_whitespace());
         command
@@ -84,9 +84,11 @@ fn url(folder: &Path) -> String {
     format!("zmq+ipc://{}/s", folder.display())
 }
 
-fn program(subcommand: &str) -> Command {
+/// The program, its spool in a folder.
+fn program(subcommand: &str, folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lastbeat-publisher"));
     command.arg(subcommand).env_remove("LASTBEAT_LOG").stderr(Stdio::piped());
+    command.env("LASTBEAT_SPOOL", folder.join("spool"));
     command
 }
 
@@ -149,7 +151,7 @@ fn a_second_signal_ends_at_once_though_nobody_took_the_goodbye() {
 fn nobody_listens(folder: &Path, drain: &str) -> Command {
     let file = folder.join("a.csv");
     std::fs::write(&file, "1\n2\n").unwrap();
-    let mut command = program("csv");
+    let mut command = program("csv", folder);
     command.arg(file).args(["--id", "a", "--to", &url(folder), "--drain", drain]);
     command
 }
@@ -192,7 +194,11 @@ fn exit_codes_are_as_documented() {
     }
     for (path, told) in [("missing.csv", "missing.csv: No such file"), ("", "is a directory, not a file")] {
         let path = listener.folder.path().join(path);
-        let output = program("csv").arg(path).args(["--id", "a", "--to", "memory://a"]).output().unwrap();
+        let output = program("csv", listener.folder.path())
+            .arg(path)
+            .args(["--id", "a", "--to", "memory://a"])
+            .output()
+            .unwrap();
         let (code, log) = outcome(&output);
         assert_eq!(code, Some(1), "{log}");
         assert!(log.contains(told), "{log}");
@@ -207,7 +213,7 @@ fn the_end_of_a_file_waits_for_a_subscriber_until_a_signal_comes() {
     let mut log = Log::of(nobody);
     log.line_with("nobody takes messages");
     signal(&log.child, Signal::INT);
-    log.line_with("2 not sent");
+    log.line_with("3 not sent, 3 of them kept for the next start");
     log.line_with("the goodbye could not be sent within 1ms");
     assert_eq!(log.child.wait().unwrap().code(), Some(0));
 }
@@ -216,14 +222,20 @@ fn the_end_of_a_file_waits_for_a_subscriber_until_a_signal_comes() {
 fn a_recording_can_be_replayed() {
     let mut listener = Listener::new();
     let out = listener.folder.path().join("recording.csv");
-    let record = || program("record").args(["--every", "200ms", "--for", "1s", "--out"]).arg(&out).output().unwrap();
+    let record = || {
+        program("record", listener.folder.path())
+            .args(["--every", "200ms", "--for", "1s", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
     let (code, log) = outcome(&record());
     assert_eq!(code, Some(0), "{log}");
     let (code, log) = outcome(&record());
     assert_eq!(code, Some(1), "a recording is not overwritten");
     assert!(log.contains("recording.csv: can't be created"), "{log}");
 
-    let mut replay = program("csv");
+    let mut replay = program("csv", listener.folder.path());
     replay.arg(&out).args(["--id", "a", "--to", &url(listener.folder.path()), "--every", "0", "--once", "--strict"]);
     let child = replay.args(["--type", "load_1m=string"]).spawn().unwrap();
     while listener.received.last().is_none_or(|message| message.kind != Kind::Bye) {

@@ -46,6 +46,7 @@ impl Player {
         let spell = |span| humantime::format_duration(span).to_string();
         command.arg("csv").arg(&part.file).args(["--id", part.id, "--to", part.to]);
         command.args(["--threshold", &spell(part.threshold), "--every", &spell(readings_every)]);
+        command.arg("--spool").arg(folder.join("spool"));
         let command: Command = match &network {
             Some(network) => network.within(&command)?,
             None => command,

@@ -8,11 +8,15 @@ use std::time::Duration;
 use lastbeat_log::{AppendError, Log, Position};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
-    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, Status, Unwatched, Watchdog,
+    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status, Unwatched,
+    Watchdog,
 };
-use lastbeat_wire::{Header, Now, ProcessIdentity, PublisherId, Topic, UtcNanos, decode};
+use lastbeat_wire::{
+    Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
+};
 
 use crate::record::{Message, Record, kind};
+use crate::recover::{Ask, Recoverer, Recovery};
 
 /// Of a message that can't be read, so many bytes are kept.
 const REFUSED_PAYLOAD_BYTES: usize = 64 * 1024;
@@ -30,6 +34,8 @@ pub struct Totals {
     pub unknown: u64,
     /// Messages that the log had no room for: the disk did not take them in time.
     pub not_kept: u64,
+    /// What was lost on a link and asked for.
+    pub recovery: Recovery,
 }
 
 /// What is to be done outside, in order.
@@ -43,6 +49,8 @@ pub enum Effect {
     Unwatched(Unwatched),
     /// Look at a process.
     Ask(Question),
+    /// Ask on a link for what was lost.
+    Resend(Ask),
     /// Wait for the end of a process.
     Attend(Attend),
 }
@@ -60,6 +68,7 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Intake {
     watchdog: Watchdog,
+    recoverer: Recoverer,
     log: Log,
     totals: Totals,
     last_received: UtcNanos,
@@ -68,9 +77,12 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory.
-    pub fn new(watchdog: Watchdog, log: Log, pending_bytes: u64) -> Self {
-        Self { watchdog, log, totals: Totals::default(), last_received: UtcNanos(i64::MIN), pending_bytes }
+    /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory; `askable` tells
+    /// of each link whether what was lost on it can be asked for.
+    pub fn new(watchdog: Watchdog, log: Log, pending_bytes: u64, askable: impl IntoIterator<Item = bool>) -> Self {
+        let mut recoverer = Recoverer::new(askable);
+        watchdog.missing().for_each(|missing| recoverer.missing(&missing));
+        Self { watchdog, recoverer, log, totals: Totals::default(), last_received: UtcNanos(i64::MIN), pending_bytes }
     }
 
     /// Who is alive.
@@ -80,7 +92,12 @@ impl Intake {
 
     /// What was counted.
     pub fn totals(&self) -> Totals {
-        self.totals
+        Totals { recovery: self.recoverer.counted(), ..self.totals }
+    }
+
+    /// When [`settle`](Self::settle) is to be called next.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.watchdog.next_deadline().into_iter().chain(self.recoverer.next()).min()
     }
 
     /// The log.
@@ -110,6 +127,10 @@ impl Intake {
         let received_at = self.received_at(now);
         let topic = match Topic::parse(delivery.topic) {
             Ok(topic) => topic,
+            Err(_) if delivery.resent => {
+                self.gone(now, delivery);
+                return;
+            }
             Err(error) => {
                 self.refuse(received_at, delivery, &error, room);
                 return;
@@ -132,23 +153,42 @@ impl Intake {
                 kind: topic.kind,
                 link: Some(LinkNumber(link.0)),
                 retained: delivery.retained,
+                resent: delivery.resent,
                 readable: decoded.is_ok(),
                 header,
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
         match reception {
+            // Asked twice and answered by two, it comes more than once.
+            Reception::Duplicate if delivery.resent => {}
             Reception::Duplicate => self.totals.duplicates += 1,
             Reception::TooManyPublishers => self.totals.unknown += 1,
             Reception::Live | Reception::Late | Reception::Retained => match &decoded {
                 Ok(_) => {
                     let late = reception == Reception::Late;
-                    let Delivery { topic, payload, retained } = delivery;
-                    let message = Message { received_at, retained, late, topic, payload };
+                    let Delivery { topic: bytes, payload, retained, resent } = delivery;
+                    if let (true, Some(process)) = (resent, header.process) {
+                        self.recoverer.came(now.monotonic, topic.publisher, process, &self.watchdog);
+                    }
+                    let (topic, message) =
+                        (bytes, Message { received_at, retained, late, resent, topic: bytes, payload });
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }
                 Err(error) => self.refuse(received_at, delivery, error, room),
             },
+        }
+    }
+
+    /// A publisher no longer has what it was asked for.
+    fn gone(&mut self, now: Now, delivery: Delivery<'_>) {
+        match (Resent::parse(delivery.topic), ResendGone::decode(delivery.payload)) {
+            (Ok(Resent::Gone(publisher)), Ok(gone)) => {
+                self.recoverer.gone(now.monotonic, publisher, &gone, &self.watchdog);
+            }
+            (Err(error), _) => tracing::debug!("an answer can't be read: {error}"),
+            (_, Err(error)) => tracing::debug!("an answer can't be read: {error}"),
+            (Ok(Resent::Message(_)), Ok(_)) => {}
         }
     }
 
@@ -162,7 +202,8 @@ impl Intake {
             tracing::warn!(topic = %shown, refused = self.totals.refused, "a message can't be read: {reason}");
         }
         if room {
-            let message = Message { received_at, retained: delivery.retained, late: false, topic, payload };
+            let message =
+                Message { received_at, retained: delivery.retained, late: false, resent: false, topic, payload };
             self.record(&Record::Refused { message, reason: Cow::Owned(reason.to_string()) });
         }
     }
@@ -180,11 +221,13 @@ impl Intake {
     /// A link works.
     pub fn link_up(&mut self, now: Now, link: LinkIndex) {
         self.watchdog.link_up(now, LinkNumber(link.0));
+        self.recoverer.link_up(now.monotonic, LinkNumber(link.0));
     }
 
     /// A link is lost.
     pub fn link_down(&mut self, now: Now, link: LinkIndex, reason: &str) {
         self.watchdog.link_down(now, LinkNumber(link.0), reason);
+        self.recoverer.link_down(LinkNumber(link.0));
     }
 
     /// Something was found out.
@@ -212,6 +255,13 @@ impl Intake {
                 Output::Flip(flip) => {
                     self.record(&Record::Flip(flip.clone()));
                     self.report(now, flip.publisher.as_str());
+                    if flip.to == State::Alive {
+                        // It is back, and may have what it was asked for in vain.
+                        self.watchdog
+                            .missing_of(flip.publisher.as_str())
+                            .iter()
+                            .for_each(|missing| self.recoverer.missing(missing));
+                    }
                     Effect::Flip(flip)
                 }
                 Output::Notice(notice) => {
@@ -224,8 +274,13 @@ impl Intake {
                 }
                 Output::Ask(question) => Effect::Ask(question),
                 Output::Attend(attend) => Effect::Attend(attend),
+                Output::Missing(missing) => {
+                    self.recoverer.missing(&missing);
+                    continue;
+                }
             });
         }
+        effects.extend(self.recoverer.due(now.monotonic, &self.watchdog).into_iter().map(Effect::Resend));
         self.log.commit();
         effects
     }

@@ -18,6 +18,7 @@ mod pace;
 mod probe;
 mod receipts;
 mod record;
+mod recover;
 mod run;
 mod service;
 mod store;

@@ -177,6 +177,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             kind: topic.kind,
             link: None,
             retained: message.retained,
+            resent: message.resent,
             readable: decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
             log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),

@@ -6,7 +6,8 @@ use lastbeat_watchdog::{Flip, State};
 use lastbeat_wire::UtcNanos;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::board::Board;
@@ -35,6 +36,10 @@ struct Figures {
     duplicates: IntCounter,
     unknown: IntCounter,
     not_kept: IntCounter,
+    resend_requests: IntCounter,
+    recovered: IntCounter,
+    given_up: IntCounter,
+    wanted: IntGauge,
     rate: Gauge,
     publishers: IntGaugeVec,
     links: IntGaugeVec,
@@ -75,6 +80,13 @@ impl Metrics {
                 "Messages of publishers beyond the most that may be.",
             ),
             not_kept: maker.counter("messages_not_kept_total", "Messages that the log had no room for."),
+            resend_requests: maker.counter("resend_requests_total", "Requests to send again what was lost."),
+            recovered: maker.counter("messages_recovered_total", "Messages lost on a link, sent again and taken in."),
+            given_up: maker.counter(
+                "messages_given_up_total",
+                "Messages that nobody sent again: no longer kept, or asked for in vain.",
+            ),
+            wanted: maker.whole("messages_wanted", "Messages that are missing and still asked for."),
             rate: maker.gauge("messages_per_second", "Messages per second, over the last seconds."),
             publishers: maker.gauges("publishers", "Publishers, by their state.", "state"),
             links: maker.gauges("link_up", "1 while the link works, 0 while it is down.", "link"),
@@ -115,9 +127,13 @@ impl Figures {
             (&self.duplicates, totals.duplicates),
             (&self.unknown, totals.unknown),
             (&self.not_kept, totals.not_kept),
+            (&self.resend_requests, totals.recovery.requests),
+            (&self.recovered, totals.recovery.recovered),
+            (&self.given_up, totals.recovery.given_up),
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
+        self.wanted.set(whole(totals.recovery.wanted));
         self.rate.set(per_second(figures.rate));
         for state in State::ALL {
             let count = figures.states.get(&state).copied().unwrap_or_default();
@@ -155,6 +171,10 @@ impl Maker<'_> {
 
     fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
         self.registered(IntCounterVec::new(options(name, help), &[label]).expect("invariant: names of letters"))
+    }
+
+    fn whole(&self, name: &str, help: &str) -> IntGauge {
+        self.registered(IntGauge::with_opts(options(name, help)).expect("invariant: a name of letters"))
     }
 
     fn gauge(&self, name: &str, help: &str) -> Gauge {

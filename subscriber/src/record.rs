@@ -15,6 +15,7 @@ use lastbeat_wire::UtcNanos;
 
 const RETAINED: u8 = 1;
 const LATE: u8 = 2;
+const RESENT: u8 = 4;
 
 /// One thing that was taken in or found out.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,8 @@ pub struct Message<'a> {
     pub retained: bool,
     /// Whether it was no sign of life any more when it came.
     pub late: bool,
+    /// Whether it was asked for and sent again.
+    pub resent: bool,
     /// The topic's bytes.
     pub topic: &'a [u8],
     /// The payload's bytes.
@@ -103,7 +106,8 @@ impl Message<'_> {
     /// # Panics
     /// If the topic is 64 KiB or longer; such a message is refused before it comes here, its topic cut.
     pub fn head(&self) -> MessageHead {
-        let flags = if self.retained { RETAINED } else { 0 } | if self.late { LATE } else { 0 };
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+        let flags = flag(self.retained, RETAINED) | flag(self.late, LATE) | flag(self.resent, RESENT);
         let length = u16::try_from(self.topic.len()).expect("invariant: topics are shorter than 64 KiB");
         let mut head = [0; 11];
         head[..8].copy_from_slice(&self.received_at.0.to_le_bytes());
@@ -175,6 +179,7 @@ impl<'a> Message<'a> {
             received_at: UtcNanos(i64::from_le_bytes(*time)),
             retained: flags & RETAINED != 0,
             late: flags & LATE != 0,
+            resent: flags & RESENT != 0,
             topic,
             payload,
         })
@@ -195,9 +200,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_message_comes_back_as_it_went(
-            time: i64, retained: bool, late: bool, topic: Vec<u8>, payload: Vec<u8>, reason: String
+            time: i64, retained: bool, late: bool, resent: bool, topic: Vec<u8>, payload: Vec<u8>, reason: String
         ) {
-            let message = Message { received_at: UtcNanos(time), retained, late, topic: &topic, payload: &payload };
+            let message = Message { received_at: UtcNanos(time), retained, late, resent, topic: &topic, payload: &payload };
             let refused = Record::Refused { message, reason: reason.into() };
             for record in [Record::Message(message), refused] {
                 let (kind, body) = record.encode();

@@ -98,12 +98,16 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let start = || Board::start(now.monotonic, watchdog.len(), lags.clone(), metrics.clone());
     let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
+    let subscriptions = open_links(&settings, &own, &sender)?;
+    let askers: Vec<_> = subscriptions.iter().map(Subscription::asker).collect();
+    let askable: Vec<_> = askers.iter().map(Option::is_some).collect();
     let service = Service::new(
         Wiring {
-            intake: Intake::new(watchdog, log, PENDING_BYTES),
+            intake: Intake::new(watchdog, log, PENDING_BYTES, askable),
             incoming,
             commands: asked,
             links,
+            askers,
             memory: memory.clone(),
             sync: settings.sync,
             report_every,
@@ -112,7 +116,6 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
         },
         now,
     );
-    let subscriptions = open_links(&settings, &own, &sender)?;
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
     let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lastbeat_host::Clock;
 use lastbeat_log::{Position, SyncPolicy};
-use lastbeat_transport::{Arrival, Incoming};
+use lastbeat_transport::{Arrival, Asker, Incoming};
 use lastbeat_wire::{Monotonic, Now, PublisherId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::receipts::Receipts;
+use crate::recover::Ask;
 
 /// A deadline that is passed by more than this shows that the loop did not run.
 const STALL: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub struct Wiring {
     pub commands: mpsc::Receiver<Command>,
     /// The links, as they stand at first.
     pub links: Vec<LinkView>,
+    /// How to ask on each link for what was lost, where anything can be.
+    pub askers: Vec<Option<Asker>>,
     /// Where the snapshot is kept.
     pub memory: Memory,
     /// When messages are acknowledged.
@@ -65,6 +68,7 @@ pub struct Service {
     receipts: Receipts,
     announcer: Announcer,
     links: Vec<LinkView>,
+    askers: Vec<Option<Asker>>,
     memory: Memory,
     pace: Pace,
     snapshot_at: Monotonic,
@@ -89,6 +93,7 @@ impl Service {
             receipts,
             announcer: wiring.announcer,
             links: wiring.links,
+            askers: wiring.askers,
             memory: wiring.memory,
             pace: Pace::new(wiring.report_every, now.monotonic),
             snapshot_at: now.monotonic.plus(SNAPSHOT_EVERY),
@@ -135,7 +140,7 @@ impl Service {
 
     fn next_deadline(&self) -> Monotonic {
         let mut next = self.pace.next().min(self.snapshot_at);
-        next = next.min(self.intake.watchdog().next_deadline().unwrap_or(next));
+        next = next.min(self.intake.next_deadline().unwrap_or(next));
         if let Some(board) = &self.board {
             next = board.next().map_or(next, |at| next.min(at));
         }
@@ -180,6 +185,11 @@ impl Service {
             match effect {
                 Effect::Ask(question) => self.probe.ask(question),
                 Effect::Attend(attend) => self.probe.attend(attend),
+                Effect::Resend(Ask { link, wanted }) => {
+                    if let Some(Some(asker)) = self.askers.get(usize::from(link.0)) {
+                        asker.ask(wanted);
+                    }
+                }
                 Effect::Flip(flip) => {
                     self.announcer.flip(&flip);
                     if let Some(board) = &mut self.board {

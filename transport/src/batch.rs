@@ -43,6 +43,7 @@ struct Entry {
     topic_len: u32,
     payload_len: u32,
     retained: bool,
+    resent: bool,
 }
 
 /// One message as it came.
@@ -54,6 +55,9 @@ pub struct Delivery<'a> {
     pub payload: &'a [u8],
     /// Whether the broker kept it from earlier: history, never a sign of life.
     pub retained: bool,
+    /// Whether it was asked for and sent again: it says what was, never that somebody is alive now. Its topic is then
+    /// as it was first sent, or begins with `gone/`: see [`Resent`](lastbeat_wire::Resent).
+    pub resent: bool,
 }
 
 /// Tells the transport that a batch is in the log. Dropping it instead says that it is not: the transport then does not
@@ -97,6 +101,7 @@ impl Batch {
             topic_len: length(delivery.topic),
             payload_len: length(delivery.payload),
             retained: delivery.retained,
+            resent: delivery.resent,
         });
     }
 
@@ -107,7 +112,7 @@ impl Batch {
             let (topic, tail) = rest.split_at(entry.topic_len as usize);
             let (payload, tail) = tail.split_at(entry.payload_len as usize);
             rest = tail;
-            Delivery { topic, payload, retained: entry.retained }
+            Delivery { topic, payload, retained: entry.retained, resent: entry.resent }
         })
     }
 
@@ -135,9 +140,9 @@ mod tests {
     fn gives_back_what_was_pushed_in_order() {
         let mut batch = Batch::default();
         let deliveries = [
-            Delivery { topic: b"sensor/1", payload: b"21", retained: false },
-            Delivery { topic: b"beat/1", payload: b"", retained: true },
-            Delivery { topic: b"", payload: b"x", retained: false },
+            Delivery { topic: b"sensor/1", payload: b"21", retained: false, resent: true },
+            Delivery { topic: b"beat/1", payload: b"", retained: true, resent: false },
+            Delivery { topic: b"", payload: b"x", retained: false, resent: false },
         ];
         for delivery in deliveries {
             batch.push(delivery);

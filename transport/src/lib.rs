@@ -3,6 +3,7 @@
 //! A transport is one file with two ends: an [`Outbound`] for a publisher, and a thread that fills batches for a
 //! subscriber (see [`Incoming`]). `docs/ARCHITECTURE.md` says what adding one takes.
 
+mod asking;
 mod backoff;
 mod batch;
 mod endpoint;
@@ -18,6 +19,7 @@ pub mod zeromq;
 
 use tokio::sync::mpsc::Sender;
 
+pub use asking::Asker;
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
 pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
 pub use error::TransportError;
@@ -33,7 +35,7 @@ pub fn publish(endpoint: &Endpoint, options: PublishOptions) -> Result<Box<dyn O
     match endpoint {
         Endpoint::Zmq(zmq) => zeromq::publish(zmq, &options),
         Endpoint::Mqtt(mqtt) => mqtt::publish(mqtt, options),
-        Endpoint::Memory(name) => Ok(memory::publish(name)),
+        Endpoint::Memory(name) => Ok(memory::publish(name, &options)),
     }
 }
 
@@ -51,6 +53,6 @@ pub fn subscribe(
     match endpoint {
         Endpoint::Zmq(zmq) => zeromq::subscribe(zmq, &options, link, incoming),
         Endpoint::Mqtt(mqtt) => mqtt::subscribe(mqtt, options, link, incoming),
-        Endpoint::Memory(name) => Ok(memory::subscribe(name, &options, link, incoming)),
+        Endpoint::Memory(name) => Ok(memory::subscribe(name, options, link, incoming)),
     }
 }

@@ -7,12 +7,18 @@ use std::{
 };
 
 use lastbeat_host::Clock;
+use lastbeat_wire::ResendRequest;
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Arrival, Batch, Delivery, Handed, Incoming, LinkIndex, Outbound, SubscribeOptions, Subscription, TransportError,
-    Unsent, filter::Filter, outbound::check_size, subscription::Inbox, waiting::wait_for,
+    Arrival, Asker, Batch, Delivery, Handed, Incoming, LinkIndex, Outbound, PublishOptions, SubscribeOptions,
+    Subscription, TransportError, Unsent,
+    asking::Requests,
+    filter::{Admission, Filter},
+    outbound::check_size,
+    subscription::Inbox,
+    waiting::wait_for,
 };
 
 static HUBS: LazyLock<Mutex<HashMap<String, Hub>>> = LazyLock::new(Mutex::default);
@@ -33,12 +39,14 @@ struct State {
     cut: bool,
     next_key: u64,
     subscribers: Vec<Subscriber>,
+    /// What publishers were asked for, by their keys.
+    publishers: HashMap<u64, Requests>,
 }
 
 #[derive(Debug)]
 struct Subscriber {
     key: u64,
-    filter: Filter,
+    admission: Admission,
     inbox: Inbox,
 }
 
@@ -77,17 +85,28 @@ impl Hub {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, filter: Filter, inbox: &Inbox) -> u64 {
+    fn add(&self, admission: Admission, inbox: &Inbox) -> u64 {
         let mut state = self.lock();
-        let key = state.next_key;
-        state.next_key += 1;
+        let key = state.key();
         let cut = state.cut;
-        state.subscribers.push(Subscriber { key, filter, inbox: inbox.clone() });
+        state.subscribers.push(Subscriber { key, admission, inbox: inbox.clone() });
         drop(state);
         let _ =
             inbox.hand(if cut { Arrival::Down { reason: "the memory hub is cut".to_owned() } } else { Arrival::Up });
         self.0.changed.notify_all();
         key
+    }
+
+    /// Passes a request up to all publishers, as a broker does; whether there is anybody to hear it.
+    fn ask(&self, request: &[u8]) -> bool {
+        let mut state = self.lock();
+        let heard = !state.cut && !state.publishers.is_empty();
+        if heard {
+            state.publishers.values_mut().for_each(|requests| {
+                requests.take_in(request).expect("invariant: an asker's request can be read");
+            });
+        }
+        heard
     }
 
     fn remove(&self, key: u64) {
@@ -96,54 +115,88 @@ impl Hub {
 }
 
 impl State {
-    /// The channels of those who want `topic` and still listen; none while the link is cut.
-    fn listeners<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = (LinkIndex, &'a Sender<Incoming>)> {
-        let there = if self.cut { &[][..] } else { &self.subscribers[..] };
-        there
-            .iter()
-            .filter(move |subscriber| subscriber.filter.wants(topic) && !subscriber.inbox.incoming.is_closed())
-            .map(|subscriber| (subscriber.inbox.link, &subscriber.inbox.incoming))
+    fn key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key
     }
+
+    /// Those who want `topic` and still listen, with the topic as they get it; none while the link is cut.
+    fn listeners<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = Listener<'a>> {
+        let there = if self.cut { &[][..] } else { &self.subscribers[..] };
+        there.iter().filter(|subscriber| !subscriber.inbox.incoming.is_closed()).filter_map(
+            move |Subscriber { admission, inbox, .. }| {
+                let (topic, resent) = admission.admit(topic)?;
+                Some(Listener { link: inbox.link, sender: &inbox.incoming, topic, resent })
+            },
+        )
+    }
+}
+
+struct Listener<'a> {
+    link: LinkIndex,
+    sender: &'a Sender<Incoming>,
+    topic: &'a [u8],
+    resent: bool,
 }
 
 /// Opens a subscriber's end.
 pub(crate) fn subscribe(
     name: &str,
-    options: &SubscribeOptions,
+    options: SubscribeOptions,
     link: LinkIndex,
     incoming: Sender<Incoming>,
 ) -> Subscription {
     let (hub, stop) = (Hub::named(name), CancellationToken::new());
-    let key = hub.add(Filter::new(options.topics.clone()), &Inbox { link, incoming, stop: stop.clone() });
-    Subscription::without_thread(stop, move || hub.remove(key))
+    let admission = Admission::new(Filter::new(options.topics));
+    let upstream = hub.clone();
+    let asker = Asker::new(admission.inbox(), move |request| upstream.ask(request));
+    let key = hub.add(admission, &Inbox { link, incoming, stop: stop.clone() });
+    Subscription::without_thread(stop, move || hub.remove(key)).with_asker(asker)
 }
 
 /// Opens a publisher's end.
-pub(crate) fn publish(name: &str) -> Box<dyn Outbound> {
-    Box::new(MemoryOutbound(Hub::named(name)))
+pub(crate) fn publish(name: &str, options: &PublishOptions) -> Box<dyn Outbound> {
+    let hub = Hub::named(name);
+    let mut state = hub.lock();
+    let key = state.key();
+    state.publishers.insert(key, Requests::of(&options.client));
+    drop(state);
+    Box::new(MemoryOutbound { hub, key, taken: 0 })
 }
 
 #[derive(Debug)]
-struct MemoryOutbound(Hub);
+struct MemoryOutbound {
+    hub: Hub,
+    key: u64,
+    taken: u64,
+}
+
+impl Drop for MemoryOutbound {
+    fn drop(&mut self) {
+        self.hub.lock().publishers.remove(&self.key);
+    }
+}
 
 impl Outbound for MemoryOutbound {
     fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError> {
         check_size(topic, payload)?;
-        let state = self.0.lock();
+        let state = self.hub.lock();
         let mut permits = Vec::new();
-        for (link, sender) in state.listeners(topic.as_bytes()) {
-            match sender.try_reserve() {
-                Ok(permit) => permits.push((link, permit)),
+        for listener in state.listeners(topic.as_bytes()) {
+            match listener.sender.try_reserve() {
+                Ok(permit) => permits.push((listener, permit)),
                 Err(TrySendError::Full(())) => return Ok(Handed::NotNow),
                 Err(TrySendError::Closed(())) => {}
             }
         }
         let handed = if permits.is_empty() { Handed::NotNow } else { Handed::Taken };
-        for (link, permit) in permits {
+        for (Listener { link, topic, resent, .. }, permit) in permits {
             let mut batch = Batch::default();
-            batch.push(Delivery { topic: topic.as_bytes(), payload, retained: false });
+            batch.push(Delivery { topic, payload, retained: false, resent });
             permit.send(Incoming { link, arrival: Arrival::Batch(batch) });
         }
+        drop(state);
+        self.taken += u64::from(handed == Handed::Taken);
         Ok(handed)
     }
 
@@ -151,14 +204,14 @@ impl Outbound for MemoryOutbound {
         let start = Clock.now().monotonic;
         let left = || limit.saturating_sub(Clock.now().monotonic.since(start));
         loop {
-            let state = self.0.lock();
-            let senders: Vec<_> = state.listeners(topic.as_bytes()).map(|(_, sender)| sender.clone()).collect();
+            let state = self.hub.lock();
+            let senders: Vec<_> = state.listeners(topic.as_bytes()).map(|listener| listener.sender.clone()).collect();
             if senders.is_empty() {
                 let left = left();
                 if left.is_zero() {
                     return false;
                 }
-                drop(self.0.0.changed.wait_timeout(state, left));
+                drop(self.hub.0.changed.wait_timeout(state, left));
                 continue;
             }
             drop(state);
@@ -167,6 +220,14 @@ impl Outbound for MemoryOutbound {
                 return false;
             }
         }
+    }
+
+    fn requests(&mut self) -> Vec<ResendRequest> {
+        self.hub.lock().publishers.get_mut(&self.key).map(Requests::drain).unwrap_or_default()
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken
     }
 
     fn close(self: Box<Self>, _limit: Duration) -> Unsent {
@@ -183,8 +244,8 @@ mod tests {
     #[test]
     fn a_full_channel_is_not_now_and_ready_once_there_is_room() {
         let (incoming, mut receiver) = mpsc::channel(2);
-        let _subscription = subscribe("full", &SubscribeOptions::default(), LinkIndex(0), incoming);
-        let mut outbound = publish("full");
+        let _subscription = subscribe("full", SubscribeOptions::default(), LinkIndex(0), incoming);
+        let mut outbound = publish("full", &PublishOptions::default());
         assert_eq!(outbound.try_send("sensor/1", b"a").unwrap(), Handed::Taken);
         assert_eq!(outbound.try_send("sensor/1", b"b").unwrap(), Handed::NotNow);
         assert!(!outbound.wait_ready("sensor/1", Duration::from_millis(1)));
@@ -197,8 +258,8 @@ mod tests {
     #[test]
     fn a_cut_hub_takes_nothing_until_it_is_restored() {
         let (incoming, mut receiver) = mpsc::channel(8);
-        let _subscription = subscribe("cut", &SubscribeOptions::default(), LinkIndex(0), incoming);
-        let mut outbound = publish("cut");
+        let _subscription = subscribe("cut", SubscribeOptions::default(), LinkIndex(0), incoming);
+        let mut outbound = publish("cut", &PublishOptions::default());
         Hub::named("cut").cut();
         assert_eq!(outbound.try_send("beat/1", b"").unwrap(), Handed::NotNow);
         let waiter = thread::spawn(move || outbound.wait_ready("beat/1", Duration::from_mins(1)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::MAX_PAYLOAD_BYTES;
+use lastbeat_wire::{MAX_PAYLOAD_BYTES, ResendRequest};
 
 use crate::TransportError;
 
@@ -29,6 +29,17 @@ pub trait Outbound: Send {
 
     /// Waits until [`try_send`](Self::try_send) may succeed for `topic`, at most `limit`; whether it may.
     fn wait_ready(&mut self, topic: &str, limit: Duration) -> bool;
+
+    /// What subscribers ask to be sent again, on topics of [`Inbox`](lastbeat_wire::Inbox): ranges of this publisher
+    /// ([`PublishOptions::client`](crate::PublishOptions::client)), and everyone's last. Each request is given once, the
+    /// oldest first; of too many the oldest are passed over. Never waits; empty where the transport acknowledges.
+    fn requests(&mut self) -> Vec<ResendRequest> {
+        Vec::new()
+    }
+
+    /// Of all messages taken so far, counted from the first in their order, how many the caller need not keep: those
+    /// that the broker has acknowledged and all before them (MQTT), or all (ZeroMQ, which knows no more of them).
+    fn settled(&mut self) -> u64;
 
     /// Waits until all that was taken has left this host's hands (ZeroMQ) or was acknowledged (MQTT), at most `limit`,
     /// and closes.

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Arrival, Incoming, LinkIndex, waiting::wait_for};
+use crate::{Arrival, Asker, Incoming, LinkIndex, waiting::wait_for};
 
 /// How long the end of a subscription may take. Only MQTT can need as long: its library can't part from one broker while
 /// it waits for a receipt for another, which whoever stops this one may be the one to give. The thread is left behind then.
@@ -20,6 +20,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 pub struct Subscription {
     stop: CancellationToken,
     wake: Option<Box<dyn FnOnce() + Send>>,
+    asker: Option<Asker>,
     thread: Option<LinkThread>,
 }
 
@@ -43,12 +44,23 @@ impl Subscription {
             run();
         };
         let handle = thread::Builder::new().name(name).spawn(body)?;
-        Ok(Self { stop, wake: Some(Box::new(wake)), thread: Some(LinkThread { handle, ended }) })
+        Ok(Self { stop, wake: Some(Box::new(wake)), asker: None, thread: Some(LinkThread { handle, ended }) })
     }
 
     /// For a link that needs no thread; `end` closes it.
     pub(crate) fn without_thread(stop: CancellationToken, end: impl FnOnce() + Send + 'static) -> Self {
-        Self { stop, wake: Some(Box::new(end)), thread: None }
+        Self { stop, wake: Some(Box::new(end)), asker: None, thread: None }
+    }
+
+    /// The same, with a way to ask for what was lost on it.
+    pub(crate) fn with_asker(mut self, asker: Asker) -> Self {
+        self.asker = Some(asker);
+        self
+    }
+
+    /// Asks for what was lost on this link; `None` where the transport loses nothing, for it acknowledges.
+    pub fn asker(&self) -> Option<Asker> {
+        self.asker.clone()
     }
 
     /// Closes the link. Nothing arrives afterwards.

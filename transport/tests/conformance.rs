@@ -76,7 +76,7 @@ impl Setting for Direct {
     }
 
     fn mend_link(&mut self, publisher: &mut Option<Box<dyn Outbound>>) {
-        *publisher = Some(self.publisher("again"));
+        *publisher = Some(self.publisher("asked"));
     }
 }
 

@@ -59,6 +59,22 @@ impl Delay {
         Waited { surely: one.min(other), possibly: one.max(other) }
     }
 
+    /// The same of a message that was sent again, from which nothing is learned; `None` while there is nothing to compare
+    /// with.
+    pub fn known(&self, now: Now, header: &Header<'_>) -> Option<Waited> {
+        let monotonic = header.uptime.and_then(|uptime| self.monotonic.over(difference(now.monotonic.0, uptime)));
+        let wall = header.sent_at.and_then(|sent_at| self.wall.over(now.utc.0.saturating_sub(sent_at.0)));
+        match (monotonic, wall) {
+            (Some(one), Some(other)) => Some(Waited { surely: one.min(other), possibly: one.max(other) }),
+            (one, other) => one.or(other).map(|waited| Waited { surely: Duration::ZERO, possibly: waited }),
+        }
+    }
+
+    /// What is known beforehand of another process on the same boot of the same host: they share the wall clock.
+    pub fn of_another_process(&self) -> Self {
+        Self { monotonic: Baseline::default(), wall: self.wall }
+    }
+
     /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
     pub fn rebooted(&mut self) {
         self.monotonic = Baseline::default();
@@ -67,15 +83,20 @@ impl Delay {
 }
 
 impl Baseline {
+    /// By how much a difference is over the smallest one.
+    fn over(&self, found: i64) -> Option<Duration> {
+        let excess = found.saturating_sub(self.present.into_iter().chain(self.before).min()?);
+        Some(u64::try_from(excess).map_or(Duration::ZERO, Duration::from_nanos))
+    }
+
     fn excess(&mut self, now: Now, found: i64, window: Duration) -> Option<Duration> {
-        let known = self.present.into_iter().chain(self.before).min();
+        let excess = self.over(found);
         if now.monotonic.0.saturating_sub(self.began) >= u64::try_from(window.as_nanos()).unwrap_or(u64::MAX) {
             *self = Self { began: now.monotonic.0, present: Some(found), before: self.present };
         } else {
             self.present = Some(self.present.map_or(found, |present| present.min(found)));
         }
-        let excess = found.saturating_sub(known?);
-        Some(u64::try_from(excess).map_or(Duration::ZERO, Duration::from_nanos))
+        excess
     }
 
     /// The first difference, found with a message that had waited.

@@ -137,6 +137,12 @@ impl Links {
         self.each.iter().find(|link| link.name == name).map(|link| link.number)
     }
 
+    /// The links of a set; all but the watchdog's own if it is empty, for then nobody knows.
+    pub fn where_heard(&self, set: LinkSet) -> impl Iterator<Item = LinkNumber> {
+        let links = self.each.iter().map(|link| link.number);
+        links.filter(move |link| if set.is_empty() { self.own != Some(*link) } else { set.contains(*link) })
+    }
+
     /// The names of the links in a set.
     pub fn names(&self, set: LinkSet) -> Vec<String> {
         self.each.iter().filter(|link| set.contains(link.number)).map(|link| link.name.clone()).collect()

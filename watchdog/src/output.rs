@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flip::Flip;
 use crate::links::Unwatched;
+use crate::resent::Missing;
 
 /// One thing to do or to tell, in the order in which it came up.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub enum Output {
     Notice(Notice),
     /// A time in which nobody watched has ended.
     Unwatched(Unwatched),
+    /// Messages were left out: they can be asked for where the link allows it.
+    Missing(Missing),
 }
 
 /// Is this process still there, and does it run?

@@ -35,6 +35,9 @@ pub struct Counts {
     pub conflicts: u64,
 }
 
+/// How many processes are known before the previous one.
+const EARLIER: usize = 8;
+
 /// One process of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
@@ -90,6 +93,8 @@ pub(crate) struct Publisher {
     /// The process that is watched, and the one before it.
     pub current: Option<Process>,
     pub previous: Option<Process>,
+    /// Those before these two, the latest last: what they left behind may be sent by their successors, several times over.
+    pub earlier: Vec<Process>,
     /// The will a broker published since it was last heard.
     pub will: Option<Evidence>,
     /// The failure it reported, unless it was heard to work since.
@@ -110,6 +115,11 @@ impl Process {
     pub fn new(identity: Option<ProcessIdentity>) -> Self {
         Self { identity, sequences: None, delay: Delay::default(), first_heard: None, last_heard: None, ended: None }
     }
+
+    /// One of which nothing was heard yet. If it surely `began` while we were listening, all it sent so far is missing.
+    pub fn begun(identity: ProcessIdentity, began: bool) -> Self {
+        Self { sequences: began.then(Sequences::from_the_beginning), ..Self::new(Some(identity)) }
+    }
 }
 
 impl Publisher {
@@ -129,6 +139,7 @@ impl Publisher {
             links: HeardOn::default(),
             current: None,
             previous: None,
+            earlier: Vec::new(),
             will: None,
             failure: None,
             conflict: None,
@@ -153,6 +164,33 @@ impl Publisher {
             self.last_heard_utc = Some(now.utc_at(heard_at));
             self.silence_before = Duration::ZERO;
         }
+    }
+
+    /// Has another process be the previous one; the one that was is remembered.
+    pub fn set_previous(&mut self, process: Option<Process>) {
+        let mut before = std::mem::replace(&mut self.previous, process);
+        if let Some(sequences) = before.as_mut().and_then(|before| before.sequences.as_mut()) {
+            sequences.shrink();
+        }
+        self.earlier.extend(before.filter(|before| before.identity.is_some()));
+        if self.earlier.len() > EARLIER {
+            self.earlier.remove(0);
+        }
+    }
+
+    /// Has an earlier process be the previous one again, if it is remembered; whether it is.
+    pub fn recall_earlier(&mut self, identity: ProcessIdentity) -> bool {
+        let found = self.earlier.iter().position(|process| process.identity == Some(identity));
+        if let Some(place) = found {
+            let process = self.earlier.remove(place);
+            self.set_previous(Some(process));
+        }
+        found.is_some()
+    }
+
+    /// All processes that are known.
+    pub fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.current.iter_mut().chain(&mut self.previous).chain(&mut self.earlier)
     }
 
     /// How long it has been silent at an instant; `None` if it was never heard.

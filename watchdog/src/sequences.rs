@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many gaps are remembered. Beyond that the oldest is forgotten: a message that would have filled it is then taken
-/// as late without being checked for a duplicate, so that nothing is lost.
-const MAX_GAPS: usize = 64;
+/// How many gaps are remembered, in 16 bytes each. Beyond that the oldest is forgotten: a message that would have filled it
+/// is then taken as late without being checked for a duplicate, so that nothing is lost; sent again it is not taken.
+const MAX_GAPS: usize = 1024;
+/// How many of a process that is unlikely to be heard again.
+const FEW_GAPS: usize = 32;
 
 /// What the sequence number of a message says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,28 @@ impl Sequences {
         Self { next: first.saturating_add(1), floor: first, gaps: Vec::new() }
     }
 
+    /// Starts with a process of which nothing was heard although it began: all that comes before the first number heard is
+    /// missing.
+    pub fn from_the_beginning() -> Self {
+        Self::default()
+    }
+
+    /// Takes the number of a message that was sent again: only one that is known to be missing, or newer than all.
+    pub fn take_missing(&mut self, number: u64) -> Place {
+        if number >= self.next || self.gap_of(number).is_some() { self.take(number) } else { Place::Duplicate }
+    }
+
+    /// The first range that is missing at `from` or after it, its end exclusive.
+    pub fn missing_from(&self, from: u64) -> Option<(u64, u64)> {
+        let place = self.gaps.partition_point(|&(_, end)| end <= from);
+        self.gaps.get(place).map(|&(start, end)| (start.max(from), end))
+    }
+
+    fn gap_of(&self, number: u64) -> Option<usize> {
+        let place = self.gaps.partition_point(|&(_, end)| end <= number);
+        self.gaps.get(place).is_some_and(|&(start, _)| start <= number).then_some(place)
+    }
+
     /// Takes the number of a message.
     pub fn take(&mut self, number: u64) -> Place {
         if number >= self.next {
@@ -50,12 +74,14 @@ impl Sequences {
             self.next = number.saturating_add(1);
             return Place::New { skipped };
         }
-        let found = self.gaps.iter().position(|&(start, end)| (start..end).contains(&number));
-        if let Some(place) = found {
+        if let Some(place) = self.gap_of(number) {
             let (start, end) = self.gaps[place];
             let parts = [(start, number), (number + 1, end)];
             self.gaps.splice(place..=place, parts.into_iter().filter(|(start, end)| start < end));
             self.bound();
+            if self.gaps.is_empty() {
+                self.gaps = Vec::new();
+            }
             return Place::Late { filled: true };
         }
         if number < self.floor { Place::Late { filled: false } } else { Place::Duplicate }
@@ -66,8 +92,17 @@ impl Sequences {
         self.bound();
     }
 
+    /// Forgets all but the latest gaps, for a process that is unlikely to be heard again.
+    pub fn shrink(&mut self) {
+        self.bound_to(FEW_GAPS);
+    }
+
     fn bound(&mut self) {
-        while self.gaps.len() > MAX_GAPS {
+        self.bound_to(MAX_GAPS);
+    }
+
+    fn bound_to(&mut self, gaps: usize) {
+        while self.gaps.len() > gaps {
             let (_, end) = self.gaps.remove(0);
             self.floor = self.floor.max(end);
         }
@@ -109,7 +144,48 @@ mod tests {
         assert_eq!(sequences.take(u64::MAX - 1), Place::Late { filled: true });
     }
 
+    #[test]
+    fn what_is_sent_again_is_taken_only_if_it_is_known_to_be_missing() {
+        let mut sequences = Sequences::starting_at(100);
+        assert_eq!(sequences.take_missing(99), Place::Duplicate);
+        assert_eq!(sequences.take_missing(104), Place::New { skipped: 3 });
+        assert_eq!(sequences.missing_from(0), Some((101, 104)));
+        assert_eq!(sequences.take_missing(102), Place::Late { filled: true });
+        assert_eq!(sequences.take_missing(102), Place::Duplicate);
+        assert_eq!(sequences.missing_from(102), Some((103, 104)));
+        assert_eq!(sequences.missing_from(104), None);
+    }
+
+    #[test]
+    fn a_process_that_began_unheard_misses_all_before_its_first() {
+        let mut sequences = Sequences::from_the_beginning();
+        assert_eq!(sequences.take(3), Place::New { skipped: 3 });
+        assert_eq!(sequences.missing_from(0), Some((0, 3)));
+    }
+
     proptest! {
+        /// Losses without end and everything lost sent again, some of it several times, in any order.
+        #[test]
+        fn what_is_sent_again_is_taken_once_and_all_of_it_that_is_remembered(
+            heard in proptest::collection::btree_set(0u64..4_000, 1..1_500),
+            again in proptest::collection::vec(0u64..4_100, 0..3_000)
+        ) {
+            let mut sequences = Sequences::starting_at(*heard.first().unwrap());
+            let mut taken = BTreeSet::new();
+            for &number in &heard {
+                sequences.take(number);
+                taken.insert(number);
+            }
+            for number in again {
+                let missing = sequences.missing_from(number).is_some_and(|(from, _)| from == number);
+                let newer = number > *taken.last().unwrap();
+                let accepted = sequences.take_missing(number) != Place::Duplicate;
+                prop_assert_eq!(accepted, missing || newer);
+                prop_assert!(!accepted || taken.insert(number), "{} was taken twice", number);
+            }
+            prop_assert!(sequences.gaps.len() <= MAX_GAPS);
+        }
+
         #[test]
         fn no_number_is_called_a_duplicate_that_is_not(numbers in proptest::collection::vec(0u64..400, 1..600)) {
             let mut sequences = Sequences::starting_at(numbers[0]);

@@ -196,6 +196,7 @@ impl Watchdog {
             publisher.links = links.into();
             publisher.current = kept.current;
             publisher.previous = kept.previous;
+            publisher.earlier = kept.earlier;
             publisher.will = kept.will;
             publisher.failure = kept.failure;
             publisher.conflict = kept.conflict;
@@ -305,13 +306,12 @@ impl Publisher {
         self.silence_before = Duration::ZERO;
         self.note_silence_before(now);
         self.conflict = None;
-        for process in self.current.iter_mut().chain(&mut self.previous) {
+        for process in self.processes() {
             process.delay.rebooted();
             process.first_heard = None;
             process.last_heard = None;
         }
-        let processes = self.current.iter_mut().chain(&mut self.previous);
-        for ended in processes.filter_map(|process| process.ended.as_mut()) {
+        for ended in self.processes().filter_map(|process| process.ended.as_mut()) {
             ended.at = now.monotonic;
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Kept {
     pub links: Vec<String>,
     pub current: Option<Process>,
     pub previous: Option<Process>,
+    #[serde(default)]
+    pub earlier: Vec<Process>,
     pub will: Option<Evidence>,
     #[serde(default)]
     pub failure: Option<Evidence>,
@@ -69,6 +71,7 @@ impl Kept {
             links,
             current: publisher.current.clone(),
             previous: publisher.previous.clone(),
+            earlier: publisher.earlier.clone(),
             will: publisher.will.clone(),
             failure: publisher.failure.clone(),
             conflict: publisher.conflict,

@@ -39,11 +39,18 @@ impl Watchdog {
             return Speaker::Current;
         }
         let same_kernel = known.boot == identity.boot && known.pid_namespace == identity.pid_namespace;
-        if same_kernel && identity.start < known.start {
-            publisher.previous = Some(Process::new(Some(identity)));
+        if publisher.recall_earlier(identity) {
             return Speaker::Previous;
         }
-        publisher.previous = publisher.current.replace(Process::new(Some(identity)));
+        if same_kernel && identity.start < known.start {
+            // What it left behind is sent by its successor: that it waited is told by the clock they share.
+            let delay = publisher.process(Speaker::Current).delay.of_another_process();
+            publisher.set_previous(Some(Process { delay, ..Process::new(Some(identity)) }));
+            return Speaker::Previous;
+        }
+        let began = publisher.began_since_last(now, header);
+        let before = publisher.current.replace(Process::begun(identity, began));
+        publisher.set_previous(before);
         publisher.counts.restarts += 1;
         let id = publisher.id.clone();
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));

@@ -44,6 +44,8 @@ pub struct Heard<'a> {
     pub link: Option<LinkNumber>,
     /// Whether a broker kept it from earlier.
     pub retained: bool,
+    /// Whether it was asked for and sent again: it tells what was, and never that somebody is alive now.
+    pub resent: bool,
     /// Whether its payload could be read.
     pub readable: bool,
     /// What it says of its sender; empty where it could not be read.
@@ -59,7 +61,7 @@ pub enum Reception {
     Live,
     /// It is new, but no sign of life now: it was under way too long, or its process had ended.
     Late,
-    /// It had come before; drop it.
+    /// It had come before, or was sent again and nobody knows that it was missing; drop it.
     Duplicate,
     /// A broker had kept it: history.
     Retained,
@@ -125,6 +127,9 @@ impl Watchdog {
 
     /// Takes a message.
     pub fn heard(&mut self, now: Now, heard: &Heard<'_>) -> Reception {
+        if heard.resent {
+            return self.resent(now, heard);
+        }
         let Some(index) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
         self.touch(index);
         let publisher = &mut self.publishers[index];
@@ -175,6 +180,8 @@ impl Watchdog {
                 .is_some_and(|ended| earliest <= ended.at.plus(settle) || matches!(place, Place::Late { .. }));
         let late = waited.surely >= threshold || posthumous;
         publisher.count(heard, place, late);
+        self.tell_missing(index, speaker, heard, place);
+        let publisher = &mut self.publishers[index];
         if heard.kind == Kind::Bye {
             self.goodbye(now, index, speaker, heard, heard_at);
             return Reception::Live;
@@ -275,7 +282,7 @@ fn shortened(host: &str) -> &str {
 }
 
 impl Publisher {
-    fn count(&mut self, heard: &Heard<'_>, place: Place, late: bool) {
+    pub(crate) fn count(&mut self, heard: &Heard<'_>, place: Place, late: bool) {
         let counts = &mut self.counts;
         counts.messages += 1;
         counts.readings += u64::from(heard.kind == Kind::Sensor && heard.readable);

@@ -9,7 +9,7 @@ use lastbeat_watchdog::State;
 use lastbeat_wire::Kind;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use simulation::event::{Deed, Event, Parcel};
+use simulation::event::{Again, Deed, Event, Parcel, Which};
 use simulation::process::Process;
 use simulation::script::{Place, Rules, Span, Traits};
 use simulation::world::World;
@@ -73,6 +73,11 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     )
 }
 
+fn again() -> impl Strategy<Value = Again> {
+    let which = prop_oneof![2 => Just(Which::All), 2 => Just(Which::Last), 2 => (0..12u64).prop_map(Which::Number)];
+    (which, proptest::option::weighted(0.4, 1..4usize)).prop_map(|(which, process)| Again { which, process })
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => Just(Deed::Starts),
@@ -86,7 +91,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::PidReused),
         1 => Just(Deed::Hides),
         1 => Just(Deed::Repeats),
-        1 => Just(Deed::Loses),
+        3 => Just(Deed::Loses),
+        2 => again().prop_map(Deed::Resends),
         8 => parcel().prop_map(Deed::Sends),
     ]
 }

@@ -63,7 +63,8 @@ export class Stage {
 
   /** Replays a CSV file, five rows a second unless `options` say otherwise. With `host` under that host's name, where one may set it. */
   publisher(id: string, { csv = join(ROOT, 'data/machine-quiet.csv'), threshold = '3s', host, options = ['--every', '200ms'] }: Publishing = {}): Process {
-    const args = ['csv', csv, '--id', id, '--to', `zmq+${this.publishers}`, '--threshold', threshold, ...options];
+    const args = ['csv', csv, '--id', id, '--to', `zmq+${this.publishers}`, '--threshold', threshold,
+      '--spool', join(this.folder, 'spool'), ...options];
     const program = join(PROGRAMS, 'lastbeat-publisher');
     if (!host || process.getuid?.() !== 0) return this.start(id, program, args);
     // In a UTS namespace of its own, under the same PID.

@@ -81,11 +81,18 @@ impl<'a> Topic<'a> {
             .into_iter()
             .find(|kind| bytes.starts_with(kind.prefix().as_bytes()))
             .ok_or_else(|| TopicError::Prefix(shown()))?;
-        let publisher = std::str::from_utf8(&bytes[kind.prefix().len()..])
-            .map_err(|_| InvalidPublisherId { id: shown(), reason: "is not UTF-8" })?;
-        PublisherId::check(publisher)?;
-        Ok(Self { kind, publisher })
+        Ok(Self { kind, publisher: publisher(&bytes[kind.prefix().len()..])? })
     }
+}
+
+/// The publisher's id as it ends a topic.
+pub(crate) fn publisher(bytes: &[u8]) -> Result<&str, InvalidPublisherId> {
+    let publisher = std::str::from_utf8(bytes).map_err(|_| {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]).into_owned();
+        InvalidPublisherId { id: shown, reason: "is not UTF-8" }
+    })?;
+    PublisherId::check(publisher)?;
+    Ok(publisher)
 }
 
 impl fmt::Display for Topic<'_> {

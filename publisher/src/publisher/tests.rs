@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 
-use lastbeat_wire::{Encoding, Fields, Reading, UtcNanos, Value, decode};
+use lastbeat_wire::{
+    Encoding, Fields, HostId, Inbox, ProcessIdentity, Reading, ResendGone, ResendRequest, UtcNanos, Value, Wanted,
+    decode,
+};
 
 use super::*;
 use crate::letterhead::tests::own;
-use crate::outbox::Bounds;
-use crate::outbox::tests::Double;
+use crate::outbox::Left;
+use crate::outbox::tests::{Double, ROOMY};
+use crate::spool::{Bounds, Spool};
 
 /// Gives what it was told to, then ends.
 struct Script(VecDeque<Step>, i64);
@@ -40,6 +44,9 @@ fn rows(count: usize) -> Vec<Step> {
     (0..count).map(|_| row()).collect()
 }
 
+/// Stands for the number of a message that has none, since it went ahead of others.
+const AHEAD: u64 = u64::MAX;
+
 /// A publisher, its transport, and the time.
 struct Bench {
     publisher: Publisher,
@@ -49,17 +56,17 @@ struct Bench {
 
 impl Bench {
     fn new(steps: Vec<Step>, pace: Pace) -> Self {
-        Self::with(steps, pace, BadRows::Skip, 1000)
+        Self::with(steps, pace, BadRows::Skip, Spool::in_memory(ROOMY))
     }
 
-    fn with(steps: Vec<Step>, pace: Pace, bad_rows: BadRows, messages: usize) -> Self {
+    fn with(steps: Vec<Step>, pace: Pace, bad_rows: BadRows, spool: Spool) -> Self {
         let link = Double::default();
         link.open(true);
         let parts = Parts {
             source: Box::new(Script(steps.into(), 0)),
             pace,
             letterhead: Letterhead::new(own(), Encoding::Json, at(0)),
-            outbox: link.outbox(Bounds { messages, bytes: 1 << 20 }),
+            outbox: link.outbox(spool),
             beat_every: Duration::from_secs(10),
             bad_rows,
         };
@@ -101,7 +108,7 @@ impl Bench {
         let line = |(topic, payload): (String, Vec<u8>)| {
             let kind = Kind::ALL.into_iter().find(|kind| topic.starts_with(kind.prefix())).unwrap();
             let header = decode(kind, &payload).unwrap().header;
-            (topic, header.sequence.unwrap(), header.uptime.unwrap() / 1_000_000)
+            (topic, header.sequence.unwrap_or(AHEAD), header.uptime.unwrap() / 1_000_000)
         };
         self.link.taken().into_iter().map(line).collect()
     }
@@ -158,7 +165,7 @@ fn readings_do_not_wait_longer_than_a_second_for_the_first_beat() {
     assert_eq!(bench.publisher.parts.outbox.held(), 1);
     bench.link.open(true);
     bench.turn_at(1500);
-    assert_eq!(bench.sent(), sent(&[("sensor", 0, 1000), ("beat", 1, 1500)]), "order is kept");
+    assert_eq!(bench.sent(), sent(&[("beat", AHEAD, 1500), ("sensor", 0, 1000)]), "nobody takes it for a lost one");
 }
 
 #[test]
@@ -176,20 +183,24 @@ fn a_beat_that_could_not_be_sent_is_not_made_and_takes_no_number() {
 
 #[test]
 fn a_fixed_pace_goes_on_while_nobody_takes_readings_and_the_oldest_are_dropped() {
-    let mut bench = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, 3);
+    let spool = Spool::in_memory(Bounds { unsent: 1_000, ..ROOMY });
+    let mut bench = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, spool);
     bench.run_until(500);
     bench.link.open(false);
-    bench.run_until(5_500);
-    assert_eq!(bench.publisher.parts.outbox.tally().dropped, 2);
+    bench.run_until(9_500);
     bench.link.open(true);
-    bench.turn_at(5_600);
-    let all = sent(&[("beat", 0, 0), ("sensor", 1, 0), ("sensor", 4, 3000), ("sensor", 5, 4000), ("sensor", 6, 5000)]);
+    bench.turn_at(9_600);
+    let dropped = bench.publisher.parts.outbox.tally().dropped;
+    assert!((1..9).contains(&dropped), "{dropped}");
+    let mut all = sent(&[("beat", 0, 0), ("sensor", 1, 0)]);
+    all.extend((dropped + 1..=9).map(|second| ("sensor/x".to_owned(), second + 1, second * 1000)));
     assert_eq!(bench.sent(), all);
 }
 
 #[test]
 fn a_source_without_a_pace_waits_rather_than_overflow() {
-    let mut bench = Bench::with(rows(1000), Pace::every(Duration::ZERO), BadRows::Skip, 3);
+    let spool = Spool::in_memory(Bounds { unsent: 1_000, ..ROOMY });
+    let mut bench = Bench::with(rows(1000), Pace::every(Duration::ZERO), BadRows::Skip, spool);
     bench.link.open(false);
     assert!(matches!(bench.turn_at(1000), Turn::Blocked(..)));
     assert_eq!(bench.publisher.parts.outbox.held(), 1);
@@ -220,7 +231,7 @@ fn a_bad_row_takes_no_time_and_no_number() {
 #[test]
 fn a_bad_row_ends_it_when_strict() {
     let steps = vec![Step::Bad("light.csv row 2: bad".into())];
-    let mut bench = Bench::with(steps, Pace::every(Duration::from_secs(1)), BadRows::Stop, 10);
+    let mut bench = Bench::with(steps, Pace::every(Duration::from_secs(1)), BadRows::Stop, Spool::in_memory(ROOMY));
     let failure = bench.publisher.turn(at(0)).unwrap_err();
     assert!(matches!(failure, Failure::BadRow(_)));
     assert_eq!(failure.to_string(), "light.csv row 2: bad");
@@ -254,4 +265,159 @@ fn the_goodbye_comes_after_what_is_held() {
     assert!(bench.publisher.goodbye(at(2700)).unwrap());
     let last = sent(&[("sensor", 2, 1000), ("sensor", 3, 2000), ("bye", 4, 2700)]);
     assert_eq!(bench.sent()[2..], last);
+}
+
+#[test]
+fn beats_go_ahead_of_an_hour_that_waits_and_bear_no_number() {
+    let mut bench = Bench::new(rows(100_000), Pace::every(Duration::from_secs(1)));
+    bench.run_until(500);
+    bench.link.open(false);
+    bench.run_until(3_600_500);
+    bench.link.clear();
+    // Who listens takes a hundred messages a second.
+    for second in 0..40 {
+        bench.link.open_for(100);
+        bench.turn_at(3_601_000 + second * 1_000);
+    }
+    let all = bench.sent();
+    let beats: Vec<_> = all.iter().filter(|(topic, ..)| topic == "beat/x").collect();
+    let times: Vec<_> = beats.iter().map(|(.., millis)| *millis).collect();
+    assert_eq!(times, [3_601_000, 3_611_000, 3_621_000, 3_631_000]);
+    assert_eq!(all[0].1, AHEAD, "it is the very first that is heard");
+    assert!(beats.iter().all(|(_, number, _)| *number == AHEAD), "{beats:?}");
+    let readings = all.iter().filter(|(topic, ..)| topic == "sensor/x").map(|(_, number, _)| *number);
+    assert!(readings.eq(2..=3_641), "in order, and no number is used up");
+    bench.link.clear();
+    bench.turn_at(3_641_000);
+    assert_eq!(bench.sent(), sent(&[("beat", 3_642, 3_641_000), ("sensor", 3_643, 3_641_000)]));
+}
+
+#[test]
+fn a_restart_sends_what_the_process_before_it_left_behind_a_beat_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = || Spool::open(folder.path(), ROOMY, false).unwrap();
+    let bench = |first: u64| {
+        let mut bench = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, spool());
+        bench.millis = first;
+        bench
+    };
+    for _ in 0..3 {
+        let mut killed = bench(0);
+        killed.link.open(false);
+        killed.run_until(2_500);
+        // It is dropped without a goodbye.
+    }
+    let mut last = bench(0);
+    last.turn_at(1_000);
+    let old = [("sensor", 0, 1000), ("sensor", 1, 2000)];
+    let mut all = vec![("beat", AHEAD, 1000)];
+    all.extend(old.repeat(3));
+    all.push(("sensor", 0, 1000));
+    assert_eq!(last.sent(), sent(&all));
+}
+
+#[test]
+fn a_goodbye_that_can_not_wait_goes_ahead_or_stays_with_what_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    for open in [true, false] {
+        let spool = Spool::open(folder.path(), ROOMY, false).unwrap();
+        let mut bench = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, spool);
+        bench.link.open(false);
+        bench.run_until(2_500);
+        bench.link.open(open);
+        assert_eq!(bench.publisher.goodbye_ahead(at(2_500)).unwrap(), open);
+        let held = if open { 2 } else { 2 + 2 + 1 };
+        assert_eq!(bench.sent(), sent(if open { &[("bye", AHEAD, 2_500)] } else { &[] }));
+        assert_eq!(bench.publisher.close(Duration::ZERO), Left { unsent: held, kept: held });
+    }
+}
+
+/// What was sent again into an inbox: topics behind it, and numbers; of what is gone, the numbers.
+fn sent_again(link: &Double) -> Vec<(String, u64, u64)> {
+    let prefix = INBOX.prefix();
+    let shown = |(topic, payload): (String, Vec<u8>)| {
+        let behind = topic.strip_prefix(&prefix)?.to_owned();
+        if let Ok(gone) = ResendGone::decode(&payload) {
+            return Some((behind, gone.from, gone.to));
+        }
+        let kind = Kind::ALL.into_iter().find(|kind| behind.starts_with(kind.prefix())).unwrap();
+        let number = decode(kind, &payload).unwrap().header.sequence.unwrap();
+        Some((behind, number, number + 1))
+    };
+    let lines = link.taken().into_iter().filter_map(shown).collect();
+    link.clear();
+    lines
+}
+
+const INBOX: Inbox = Inbox(7);
+
+fn range(process: ProcessIdentity, from: u64, to: u64) -> ResendRequest {
+    let publisher = "x".parse().unwrap();
+    ResendRequest { inbox: INBOX, wanted: Wanted::Range { publisher, process, from, to } }
+}
+
+#[test]
+fn what_was_missed_is_sent_again_a_slice_at_a_time_between_live_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), ROOMY, false).unwrap();
+    let mut bench = Bench::with(rows(100_000), Pace::every(Duration::from_millis(10)), BadRows::Skip, spool);
+    bench.run_until(20_000);
+    bench.publisher.parts.outbox.wait_written();
+    bench.link.clear();
+    bench.link.request(range(own().process, 100, 1_000));
+    let mut live = 0;
+    while bench.publisher.is_asked(at(bench.millis).monotonic) || live == 0 {
+        bench.link.open_for(50);
+        bench.turn_at(bench.millis + 10);
+        live += 1;
+    }
+    let kinds: Vec<_> = bench.link.taken().iter().map(|(topic, _)| topic.starts_with("resend/")).collect();
+    let longest = kinds.split(|again| !again).map(<[bool]>::len).max().unwrap();
+    assert!(longest <= 64 && kinds.iter().filter(|again| !**again).count() >= live, "{longest}");
+    let again = sent_again(&bench.link);
+    assert!(again.iter().map(|(_, number, _)| *number).eq(100..1_000));
+    assert_eq!(bench.publisher.parts.outbox.tally().sent_again, 900);
+}
+
+#[test]
+fn what_is_not_kept_is_gone_and_what_waits_is_not_sent_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = || Spool::open(folder.path(), ROOMY, false).unwrap();
+    let mut old = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, spool());
+    old.run_until(5_500);
+    drop(old);
+    let mut bench = Bench::with(rows(1000), Pace::every(Duration::from_secs(1)), BadRows::Skip, spool());
+    bench.publisher.parts.letterhead = Letterhead::new(new_own(), Encoding::Json, at(0));
+    bench.run_until(3_500);
+    bench.link.open(false);
+    bench.run_until(5_500);
+    bench.link.clear();
+    bench.publisher.parts.outbox.wait_written();
+    let asked = |bench: &mut Bench, request: ResendRequest| {
+        bench.link.request(request);
+        bench.link.open(true);
+        bench.publisher.parts.outbox.answer_all(at(5_500).monotonic);
+        bench.link.open(false);
+        sent_again(&bench.link)
+    };
+    let sensor = |numbers: std::ops::Range<u64>| numbers.map(|number| ("sensor/x".to_owned(), number, number + 1));
+    let gone = |from: u64, to: u64| ("gone/x".to_owned(), from, to);
+    // Six readings behind a beat.
+    assert_eq!(asked(&mut bench, range(own().process, 2, 5)), sensor(2..5).collect::<Vec<_>>());
+    let mut all: Vec<_> = sensor(5..7).collect();
+    all.push(gone(7, 9));
+    assert_eq!(asked(&mut bench, range(own().process, 5, 9)), all);
+    let unknown = ProcessIdentity { pid: 99, ..own().process };
+    assert_eq!(asked(&mut bench, range(unknown, 5, 9)), [gone(5, 9)]);
+    let elsewhere = ProcessIdentity { host: HostId(99), ..own().process };
+    assert_eq!(asked(&mut bench, range(elsewhere, 5, 9)), []);
+    let lasts = asked(&mut bench, ResendRequest { inbox: INBOX, wanted: Wanted::Last });
+    assert_eq!(lasts, sensor(6..7).collect::<Vec<_>>(), "this process's comes by itself");
+    assert_eq!(asked(&mut bench, range(new_own().process, 3, 9)), sensor(3..5).collect::<Vec<_>>(), "the rest waits");
+}
+
+/// Another process of the same host.
+fn new_own() -> lastbeat_host::Own {
+    let old = own();
+    lastbeat_host::Own { process: ProcessIdentity { pid: 5, start: 6, ..old.process }, ..old }
 }

@@ -1,4 +1,5 @@
 //! What the tests need: the programs built, and an InfluxDB of their own.
+#![allow(dead_code, reason = "not each test file that uses this one needs all of it")]
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};

@@ -227,7 +227,7 @@ impl FollowerTold {
 
 impl From<Totals> for TotalsTold {
     fn from(totals: Totals) -> Self {
-        let Totals { messages, refused, duplicates, unknown, not_kept } = totals;
+        let Totals { messages, refused, duplicates, unknown, not_kept, recovery: _ } = totals;
         Self { messages, refused, duplicates, unknown, not_kept }
     }
 }

@@ -178,13 +178,13 @@ fn handover(dir: &std::path::Path) -> (Intake, Handover, mpsc::Receiver<Update>)
     watchdog.link_up(at(0.0), LinkNumber(0));
     let (log, _) = Log::open(dir, LogOptions::default()).unwrap();
     let (sender, updates) = mpsc::channel(1);
-    (Intake::new(watchdog, log, 1 << 20), Handover::new(sender, Metrics::new(UtcNanos(0))), updates)
+    (Intake::new(watchdog, log, 1 << 20, []), Handover::new(sender, Metrics::new(UtcNanos(0))), updates)
 }
 
 fn beat(intake: &mut Intake, seconds: f64, ids: &[&str]) {
     let mut batch = Batch::default();
     for id in ids {
-        batch.push(Delivery { topic: format!("beat/{id}").as_bytes(), payload: b"", retained: false });
+        batch.push(Delivery { topic: format!("beat/{id}").as_bytes(), payload: b"", retained: false, resent: false });
     }
     intake.take(at(seconds), LinkIndex(0), &batch);
 }

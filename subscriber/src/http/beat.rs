@@ -78,7 +78,8 @@ async fn take(api: &Api, id: &str, body: Body<'_>, content: Content) -> Result<&
     let topic = body.kind().topic(&publisher);
     let header = Header { sent_at: Some(Clock.now().utc), ..Header::default() };
     let payload = encode(&Message { header, body, log: Some(Cow::Owned(report)) }, Encoding::Json);
-    let (batch, kept) = Batch::with_receipt(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false });
+    let (batch, kept) =
+        Batch::with_receipt(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false, resent: false });
     let incoming = Incoming { link: api.link, arrival: Arrival::Batch(batch) };
     let taken = async {
         api.incoming.send(incoming).await.map_err(|_| "the subscriber is stopping".to_owned())?;

@@ -154,6 +154,7 @@ async fn reports_are_kept_of_starts_and_failures_and_where_one_came_with_a_beat_
                 received_at: at,
                 retained: true,
                 late: false,
+                resent: false,
                 topic: b"fail/retained",
                 payload,
             };

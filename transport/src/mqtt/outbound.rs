@@ -49,7 +49,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { client, shared, inflight, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { client, shared, inflight, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -139,6 +139,7 @@ struct MqttOutbound {
     client: AsyncClient,
     shared: Arc<Shared>,
     inflight: usize,
+    taken: u64,
     place: String,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -164,6 +165,8 @@ impl Outbound for MqttOutbound {
                 return Err(TransportError::Mqtt { place: self.place.clone(), doing: "can't publish", source });
             }
         }
+        drop(state);
+        self.taken += 1;
         Ok(Handed::Taken)
     }
 
@@ -175,6 +178,10 @@ impl Outbound for MqttOutbound {
             Link::Refused(_) => true,
             Link::Down => false,
         })
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken - self.shared.settled().unacknowledged.len() as u64
     }
 
     fn close(mut self: Box<Self>, limit: Duration) -> Unsent {

@@ -85,7 +85,7 @@ impl Listener {
         let (receipt, given) = Receipt::new();
         let mut batch = Batch::default();
         let (topic, payload) = (message.topic().as_bytes(), message.payload());
-        batch.push(Delivery { topic, payload, retained: message.retained() });
+        batch.push(Delivery { topic, payload, retained: message.retained(), resent: false });
         batch.receipt = Some(receipt);
         let handed = self.say_up().and_then(|()| self.inbox.hand(Arrival::Batch(batch)));
         if handed.is_ok() && self.wait_for_receipt(given) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use lastbeat_host::Clock;
-use lastbeat_wire::Monotonic;
+use lastbeat_wire::{Monotonic, ResendRequest};
 use lastbeat_zmq_nodrop::set_xpub_nodrop;
 
 use super::{Monitor, PeerEvent, SocketSettings, millis, open, prepare};
 use crate::{
     Handed, Outbound, PublishOptions, TransportError, Unsent,
+    asking::Requests,
     endpoint::{Way, ZmqEndpoint},
     outbound::check_size,
 };
@@ -39,6 +40,7 @@ pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Resul
         address,
         rebuilt: 0,
         asked: Vec::new(),
+        requests: Requests::of(&options.client),
         looked_at: None,
         since_look: 0,
         full: false,
@@ -71,6 +73,8 @@ struct ZmqOutbound {
     rebuilt: u64,
     /// The prefixes that somebody subscribed to.
     asked: Vec<Vec<u8>>,
+    /// What is to be sent again.
+    requests: Requests,
     looked_at: Option<Monotonic>,
     since_look: u32,
     /// Whether the last message found a peer's pipe full.
@@ -126,6 +130,7 @@ impl ZmqOutbound {
     }
 
     /// Takes in what libzmq has to say of subscriptions: one byte, 1 for each and 0 for the last to go, and the prefix.
+    /// What begins otherwise is a subscriber's own, and may be anything.
     fn read_subscriptions(&mut self) -> zmq::Result<()> {
         loop {
             match self.socket.recv_bytes(zmq::DONTWAIT) {
@@ -134,8 +139,11 @@ impl ZmqOutbound {
                         self.asked.push(prefix.to_vec());
                     }
                     Some((0, prefix)) => self.asked.retain(|asked| asked != prefix),
-                    // A peer may send what it likes upstream; it means nothing here.
-                    _ => {}
+                    _ => {
+                        if let Err(error) = self.requests.take_in(&message) {
+                            tracing::debug!("{}: what came up the link is passed over: {error}", self.address);
+                        }
+                    }
                 },
                 Err(zmq::Error::EAGAIN) => return Ok(()),
                 Err(zmq::Error::EINTR) => {}
@@ -199,6 +207,18 @@ impl Outbound for ZmqOutbound {
             }
             self.has_news(left());
         }
+    }
+
+    fn requests(&mut self) -> Vec<ResendRequest> {
+        // An error shows again in the next try to send.
+        if let Err(error) = self.look_if_due() {
+            tracing::debug!("can't look what is asked for: {error}");
+        }
+        self.requests.drain()
+    }
+
+    fn settled(&mut self) -> u64 {
+        self.taken
     }
 
     fn close(self: Box<Self>, limit: Duration) -> Unsent {

@@ -1,12 +1,16 @@
-//! A subscriber's end over ZeroMQ: one thread that turns what a SUB socket receives into batches.
+//! A subscriber's end over ZeroMQ: one thread that turns what an XSUB socket receives into batches, and sends
+//! requests up it: what begins with neither 0 nor 1 goes to the peers' XPUB sockets, past subscriptions.
 //!
 //! ```text
-//!  SUB ──────────┐
+//!  XSUB ─────────┐
 //!  monitor ──────┼─ poll, no ticks ─ thread ── Inbox (bounded; full = stop reading) ── subscriber's loop
 //!  control PAIR ─┘
 //! ```
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use lastbeat_host::Clock;
 use lastbeat_wire::Monotonic;
@@ -15,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Monitor, PeerEvent, SocketSettings, open, prepare};
 use crate::{
-    Arrival, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
+    Arrival, Asker, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
     endpoint::{Way, ZmqEndpoint},
-    filter::Filter,
+    filter::{Admission, Filter},
     subscription::{Inbox, Stopped},
 };
 
@@ -36,15 +40,15 @@ pub(crate) fn subscribe(
     incoming: Sender<Incoming>,
 ) -> Result<Subscription, TransportError> {
     let context = zmq::Context::new();
-    let filter = Filter::new(options.topics.clone());
-    let (socket, monitor, control, stopper) = sockets(&context, options, &filter).map_err(|source| {
+    let admission = Admission::new(Filter::new(options.topics.clone()));
+    let (socket, monitor, control, stopper) = sockets(&context, options, &admission).map_err(|source| {
         TransportError::Zmq { place: endpoint.address.clone(), doing: "can't make a socket", source }
     })?;
-    let address = open(&socket, endpoint)?;
+    let (inbox, address) = (admission.inbox(), open(&socket, endpoint)?);
     let stop = CancellationToken::new();
     let receiver = Receiver {
         sockets: Sockets { socket, monitor, control },
-        filter: (!filter.is_prefixes_only()).then_some(filter),
+        admission,
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
         up: None,
@@ -56,19 +60,28 @@ pub(crate) fn subscribe(
     let way = endpoint.way;
     // Nobody listens any more: that is an end, not an error.
     let run = move || receiver.run(way).unwrap_or(());
-    // The thread may have ended by itself and closed its side.
-    let wake = move || stopper.send("", zmq::DONTWAIT).unwrap_or_default();
+    // The thread may have ended by itself and closed its side; or be busy, with requests that wait: it looks at `stop`.
+    let control = Arc::new(Mutex::new(stopper));
+    let tell = |control: &Mutex<zmq::Socket>, what: &[u8]| {
+        control.lock().unwrap_or_else(PoisonError::into_inner).send(what, zmq::DONTWAIT).is_ok()
+    };
+    let waking = Arc::clone(&control);
+    let wake = move || {
+        tell(&waking, b"");
+    };
+    let asker = Asker::new(inbox, move |request| tell(&control, request));
     Subscription::spawn(stop, format!("zmq-{}", link.0), run, wake)
+        .map(|subscription| subscription.with_asker(asker))
         .map_err(|source| TransportError::Thread { place: address, source })
 }
 
 type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
 
-fn sockets(context: &zmq::Context, options: &SubscribeOptions, filter: &Filter) -> zmq::Result<Made> {
-    let socket = context.socket(zmq::SUB)?;
+fn sockets(context: &zmq::Context, options: &SubscribeOptions, admission: &Admission) -> zmq::Result<Made> {
+    let socket = context.socket(zmq::XSUB)?;
     prepare(&socket, SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive })?;
-    for prefix in filter.iter() {
-        socket.set_subscribe(prefix.as_bytes())?;
+    for prefix in admission.iter() {
+        socket.send([&[1], prefix.as_bytes()].concat(), 0)?;
     }
     let monitor = Monitor::new(context, &socket, "subscriber")?;
     let (control, stopper) = (context.socket(zmq::PAIR)?, context.socket(zmq::PAIR)?);
@@ -76,6 +89,14 @@ fn sockets(context: &zmq::Context, options: &SubscribeOptions, filter: &Filter) 
     control.bind("inproc://control")?;
     stopper.connect("inproc://control")?;
     Ok((socket, monitor, control, stopper))
+}
+
+/// What there is to do.
+#[derive(Default)]
+struct Ready {
+    messages: bool,
+    events: bool,
+    requests: bool,
 }
 
 struct Sockets {
@@ -86,8 +107,7 @@ struct Sockets {
 
 struct Receiver {
     sockets: Sockets,
-    /// Looked at only where a prefix would let too much through.
-    filter: Option<Filter>,
+    admission: Admission,
     inbox: Inbox,
     address: String,
     /// Whether the link was last said to be up.
@@ -115,29 +135,47 @@ impl Receiver {
             self.say(true, "")?;
         }
         loop {
-            let (has_messages, has_events) = self.wait()?;
-            if has_events {
+            let Ready { messages, events, requests } = self.wait()?;
+            if requests {
+                self.send_requests()?;
+            }
+            if events {
                 self.read_events(way)?;
             }
-            if has_messages {
+            if messages {
                 self.hand_batch()?;
             }
         }
     }
 
     /// Waits for messages or events; no ticks.
-    fn wait(&self) -> Result<(bool, bool), Stopped> {
+    fn wait(&self) -> Result<Ready, Stopped> {
         let Sockets { socket, monitor, control } = &self.sockets;
         let mut items = [socket, monitor.socket(), control].map(|socket| socket.as_poll_item(zmq::POLLIN));
         match zmq::poll(&mut items, -1) {
-            Ok(_) if items[2].is_readable() => Err(Stopped),
-            Ok(_) => Ok((items[0].is_readable(), items[1].is_readable())),
-            Err(zmq::Error::EINTR) => Ok((false, false)),
+            Ok(_) => {
+                let [messages, events, requests] = items.map(|item| item.is_readable());
+                Ok(Ready { messages, events, requests })
+            }
+            Err(zmq::Error::EINTR) => Ok(Ready::default()),
             Err(error) => {
                 tracing::error!("{}: can't wait for messages: {error}", self.address);
                 Err(Stopped)
             }
         }
+    }
+
+    /// Sends up what the control socket brings. A peer without room for it does not get it, and is asked again later.
+    fn send_requests(&self) -> Result<(), Stopped> {
+        while let Ok(request) = self.sockets.control.recv_msg(zmq::DONTWAIT) {
+            if self.inbox.stop.is_cancelled() {
+                return Err(Stopped);
+            }
+            if let Err(error) = self.sockets.socket.send(request, zmq::DONTWAIT) {
+                tracing::debug!("{}: can't ask for what was lost: {error}", self.address);
+            }
+        }
+        Ok(())
     }
 
     fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
@@ -190,8 +228,8 @@ impl Receiver {
                 Received::Malformed => {}
                 Received::Message => {
                     let [topic, payload] = &self.frames;
-                    if self.filter.as_ref().is_none_or(|filter| filter.wants(topic)) {
-                        batch.push(Delivery { topic, payload, retained: false });
+                    if let Some((topic, resent)) = self.admission.admit(topic) {
+                        batch.push(Delivery { topic, payload, retained: false, resent });
                     }
                 }
             }

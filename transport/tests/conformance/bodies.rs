@@ -1,8 +1,9 @@
 //! What every transport must do, written once. Each test file says how its transport is set up, broken and mended.
 
-use std::thread;
+use std::{thread, time::Duration};
 
-use lastbeat_transport::{Outbound, PublishOptions, TransportError, publish};
+use lastbeat_transport::{Asker, Outbound, PublishOptions, TransportError, publish};
+use lastbeat_wire::{BootId, HostId, ProcessIdentity, ResendRequest, Wanted};
 
 use crate::listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 
@@ -155,6 +156,82 @@ pub fn either_end_may_be_there_first(setting: &mut dyn Setting) {
     assert_eq!(listener.payload(), "here");
 }
 
+/// Asks until the publisher hears it: a link's two directions need not come up at once.
+fn asked_for(publisher: &mut dyn Outbound, asker: &Asker, wanted: &Wanted) -> ResendRequest {
+    let round = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / round.as_millis() {
+        asker.ask(wanted.clone());
+        // Nobody listens there: it waits, and takes in meanwhile what comes up the link.
+        publisher.wait_ready("nobody/listens", round);
+        if let Some(request) = publisher.requests().into_iter().find(|request| request.wanted == *wanted) {
+            return request;
+        }
+    }
+    panic!("the request never came");
+}
+
+fn range(publisher: &str) -> Wanted {
+    let process = ProcessIdentity { host: HostId(1), boot: BootId(2), pid_namespace: 3, pid: 4, start: 5 };
+    Wanted::Range { publisher: publisher.parse().unwrap(), process, from: 6, to: 9 }
+}
+
+pub fn what_was_lost_can_be_asked_for_or_nothing_is_lost(setting: &mut dyn Setting) {
+    let mut publisher = Some(setting.publisher("asked"));
+    let mut listeners = ["asked-a", "asked-b"].map(|client| setting.listener(client, &[]));
+    listeners.iter_mut().for_each(Listener::wait_for_up);
+    let [mut listener, mut other] = listeners;
+    let Some(asker) = listener.asker() else {
+        assert!(setting.subscriber_url().starts_with("mqtt"), "only a transport that acknowledges needs no asking");
+        return;
+    };
+    for round in 0..2 {
+        let outbound = &mut **publisher.as_mut().unwrap();
+        send_until_heard(outbound, "beat/asked", &mut listener);
+        send_until_heard(outbound, "beat/asked", &mut other);
+        asker.ask(range("other"));
+        let request = asked_for(outbound, &asker, &range("asked"));
+        let last = asked_for(outbound, &asker, &Wanted::Last);
+        assert_eq!(last.inbox, request.inbox, "a link keeps its inbox");
+        assert!(!outbound.requests().iter().any(|request| request.wanted == range("other")), "not for this one");
+        let mut topics = ["sensor/asked".to_owned(), "bye/asked".to_owned(), format!("gone/asked/{round}")];
+        for topic in &topics {
+            send(outbound, &request.inbox.topic(topic), b"now");
+        }
+        send(outbound, "beat/asked", b"now");
+        let mut now = std::iter::repeat_with(|| listener.message()).filter(|message| message.payload == b"now");
+        for topic in &mut topics {
+            let message = now.next().unwrap();
+            assert_eq!((message.topic, message.resent), (std::mem::take(topic), true));
+        }
+        assert_eq!(now.next().map(|message| (message.topic, message.resent)), Some(("beat/asked".to_owned(), false)));
+        assert_eq!(other.topics_now(1), ["beat/asked"], "answers are for who asked");
+        setting.break_link(&mut publisher);
+        listener.wait_for_down();
+        setting.mend_link(&mut publisher);
+        listener.wait_for_up();
+    }
+}
+
+pub fn what_need_not_be_kept_is_counted(setting: &mut dyn Setting) {
+    let mut publisher = setting.publisher("settled");
+    let mut listener = setting.listener("settled", &[]);
+    listener.wait_for_up();
+    assert_eq!(publisher.settled(), 0);
+    for number in 1..=100 {
+        send(&mut *publisher, "sensor/settled", b"");
+        listener.message();
+        assert!(publisher.settled() <= number);
+    }
+    let round = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / round.as_millis() {
+        if publisher.settled() == 100 {
+            return;
+        }
+        publisher.wait_ready("nobody/listens", round);
+    }
+    panic!("settled {} of 100", publisher.settled());
+}
+
 /// Makes a test of each body for one setting.
 #[macro_export]
 macro_rules! conforms {
@@ -168,7 +245,9 @@ macro_rules! conforms {
                 one_is_not_ten,
                 payloads_may_be_empty_and_a_mebibyte_large_but_not_larger,
                 a_broken_link_is_told_of_and_comes_back,
-                either_end_may_be_there_first);
+                either_end_may_be_there_first,
+                what_was_lost_can_be_asked_for_or_nothing_is_lost,
+                what_need_not_be_kept_is_counted);
         }
     };
     (@each $setting:expr; $($body:ident),*) => {

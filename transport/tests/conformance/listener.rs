@@ -9,7 +9,7 @@ use std::{
 };
 
 use lastbeat_transport::{
-    Arrival, Endpoint, Handed, Incoming, LinkIndex, Outbound, SubscribeOptions, Subscription, subscribe,
+    Arrival, Asker, Endpoint, Handed, Incoming, LinkIndex, Outbound, SubscribeOptions, Subscription, subscribe,
 };
 use tokio::sync::mpsc;
 
@@ -28,6 +28,7 @@ pub struct Message {
     pub topic: String,
     pub payload: Vec<u8>,
     pub retained: bool,
+    pub resent: bool,
 }
 
 /// What a listener hears.
@@ -41,7 +42,7 @@ enum Heard {
 pub struct Listener {
     heard: Receiver<Heard>,
     messages: VecDeque<Message>,
-    _subscription: Subscription,
+    subscription: Subscription,
 }
 
 impl Listener {
@@ -61,7 +62,12 @@ impl Listener {
             }
         });
         let subscription = subscribe(&endpoint(url), options, LinkIndex(7), incoming).unwrap();
-        Self { heard, messages: VecDeque::new(), _subscription: subscription }
+        Self { heard, messages: VecDeque::new(), subscription }
+    }
+
+    /// A way to ask for what was lost, where the transport has one.
+    pub fn asker(&self) -> Option<Asker> {
+        self.subscription.asker()
     }
 
     fn next(&mut self) -> Heard {
@@ -133,6 +139,7 @@ fn tell(arrival: Arrival, listener: &Sender<Heard>) -> Result<(), SendError<Hear
                     topic: String::from_utf8(delivery.topic.to_vec()).unwrap(),
                     payload: delivery.payload.to_vec(),
                     retained: delivery.retained,
+                    resent: delivery.resent,
                 }))
             })
         }

@@ -82,7 +82,10 @@ impl Bench {
 }
 
 pub fn say(watchdog: &mut Watchdog, now: Now, kind: Kind, link: Option<LinkNumber>, header: &Header<'_>) -> Reception {
-    watchdog.heard(now, &Heard { publisher: "light", kind, link, retained: false, readable: true, header, log: None })
+    watchdog.heard(
+        now,
+        &Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None },
+    )
 }
 
 pub fn of(process: ProcessIdentity) -> Header<'static> {

@@ -9,7 +9,10 @@ fn fail(log: Option<&str>) -> impl FnOnce(&mut Watchdog, Now) + '_ {
     move |watchdog, now| {
         let header = &of(process(7, 1));
         let (kind, link) = (Kind::Fail, Some(FIRST));
-        watchdog.heard(now, &Heard { publisher: "light", kind, link, retained: false, readable: true, header, log });
+        watchdog.heard(
+            now,
+            &Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log },
+        );
     }
 }
 

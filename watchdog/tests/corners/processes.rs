@@ -156,3 +156,59 @@ fn while_a_process_is_looked_at_after_maintenance_it_can_speak_end_or_be_lost() 
     again.then(100, |watchdog, now| watchdog.pause(now, "light", None));
     assert_eq!(again.then(200, |_, _| ()), State::Paused);
 }
+
+/// The header of a message of one of several processes of a publisher, sent at a second after that process's start.
+fn numbered(pid: u32, sequence: u64, started: u64, sent: u64) -> Header<'static> {
+    Header {
+        sequence: Some(sequence),
+        sent_at: Some(at(sent).utc),
+        uptime: Some(Duration::from_secs(sent - started).as_nanos().try_into().unwrap()),
+        ..of(process(pid, 1))
+    }
+}
+
+#[test]
+fn what_unknown_processes_left_behind_is_late_and_the_one_that_lives_stays_the_one_that_is_watched() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    // A beat of the one that lives goes ahead, without a number.
+    bench.hear(1000, FIRST, &Header { sequence: None, ..numbered(9, 0, 999, 1000) });
+    for (pid, started) in [(5, 100), (6, 300), (7, 600)] {
+        for number in 0..3 {
+            let header = numbered(pid, number, started, started + number);
+            let reception = say(&mut bench.watchdog, at(1001), Kind::Sensor, Some(FIRST), &header);
+            assert_eq!(reception, Reception::Late, "PID {pid}, number {number}");
+        }
+    }
+    let status = bench.watchdog.status(at(1002), "light").unwrap();
+    assert_eq!((status.state, status.pid, status.counts.messages), (State::Alive, Some(9), 10));
+    assert_eq!((status.counts.restarts, status.counts.conflicts, status.counts.missed), (0, 0, 0));
+    assert_eq!(bench.then(1049, |_, _| ()), State::Alive);
+    assert_eq!(status.last_heard, Some(at(1000).utc), "late messages are no sign of life");
+}
+
+#[test]
+fn what_an_earlier_process_left_behind_is_taken_once_though_its_successors_send_it_by_turns() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    let mut taken = 0;
+    for successor in 10..18 {
+        let seconds = 1000 + u64::from(successor);
+        bench.hear(seconds, FIRST, &Header { sequence: None, ..numbered(successor, 0, seconds - 1, seconds) });
+        for (pid, started) in [(5, 100), (6, 300)] {
+            for number in 0..3 {
+                let header = numbered(pid, number, started, started + number);
+                let reception = say(&mut bench.watchdog, at(seconds), Kind::Sensor, Some(FIRST), &header);
+                taken += usize::from(reception == Reception::Late);
+                assert!(reception == Reception::Late || reception == Reception::Duplicate);
+            }
+        }
+        let snapshot = bench.watchdog.snapshot(at(seconds));
+        bench.watchdog = Watchdog::new(bench.rules.clone(), at(seconds));
+        bench.watchdog.restore(at(seconds), snapshot);
+        bench.watchdog.begin(at(seconds), None);
+        bench.then(seconds, |watchdog, now| watchdog.link_up(now, FIRST));
+    }
+    assert_eq!(taken, 6);
+    assert_eq!(bench.watchdog.status(at(1017), "light").unwrap().pid, Some(17));
+}

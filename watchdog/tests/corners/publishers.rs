@@ -14,7 +14,16 @@ fn beyond_the_most_publishers_there_may_be_none_is_taken_and_those_there_are_go_
     bench.watchdog = Watchdog::new(bench.rules.clone(), at(0));
     let mut from = |publisher: &str| {
         let (link, header) = (Some(FIRST), &Header::default());
-        let heard = Heard { publisher, kind: Kind::Beat, link, retained: false, readable: true, header, log: None };
+        let heard = Heard {
+            publisher,
+            kind: Kind::Beat,
+            link,
+            retained: false,
+            resent: false,
+            readable: true,
+            header,
+            log: None,
+        };
         bench.watchdog.heard(at(0), &heard)
     };
     assert_eq!(from("a"), Reception::Live);
@@ -44,6 +53,7 @@ fn who_was_touched_is_told_once_and_who_was_not_is_not() {
             kind: Kind::Beat,
             link: Some(FIRST),
             retained: false,
+            resent: false,
             readable: true,
             header: &header,
             log: None,

@@ -188,8 +188,14 @@ impl Desk {
             News::Nothing | News::Save => {}
             News::Message(delivery) => {
                 let before = watchdog.status(now, &delivery.publisher);
+                let numbered = delivery.header.process.zip(delivery.header.sequence);
+                let missing = numbered.is_some_and(|(process, number)| {
+                    let found = watchdog.missing_from(&delivery.publisher, process, number);
+                    found.is_some_and(|(from, _)| from == number)
+                });
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
                 let after = watchdog.status(now, &delivery.publisher);
+                self.ledger.booked(delivery, reception, missing, processes);
                 self.ledger.received(delivery, reception, before, after);
                 if !matches!(reception, lastbeat_watchdog::Reception::Duplicate) {
                     self.log.push(Logged::Message(now.utc, delivery.clone()));
@@ -228,7 +234,7 @@ impl Desk {
                     self.requests.push(Output::Attend(attend));
                 }
                 Output::Ask(_) => self.requests.push(output),
-                Output::Notice(_) | Output::Unwatched(_) => {}
+                Output::Notice(_) | Output::Unwatched(_) | Output::Missing(_) => {}
             }
         }
         if matches!(news, News::Save) {
@@ -250,6 +256,7 @@ fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<us
             kind: delivery.kind,
             link: link.map(number),
             retained: delivery.retained,
+            resent: delivery.resent,
             readable: !delivery.garbled,
             header: if delivery.garbled { &nothing } else { &delivery.header },
             log: None,

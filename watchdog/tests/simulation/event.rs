@@ -52,6 +52,24 @@ pub enum Deed {
     /// The next message is numbered, sent and lost.
     Loses,
     Sends(Parcel),
+    /// What it has sent, lost or not, is sent again because it was asked for.
+    Resends(Again),
+}
+
+/// Which messages are sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    pub which: Which,
+    /// Of which process, counted from 1 as they were started; `None`: the latest.
+    pub process: Option<usize>,
+}
+
+/// Which messages of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    All,
+    Last,
+    Number(u64),
 }
 
 /// A message and how it travels.
@@ -111,9 +129,23 @@ impl Deed {
             ["hides"] => Self::Hides,
             ["repeats"] => Self::Repeats,
             ["loses", "a", "message"] => Self::Loses,
+            ["resends", which] => Self::Resends(Again { which: Which::parse(which)?, process: None }),
+            ["resends", which, "from", "process", number] => {
+                Self::Resends(Again { which: Which::parse(which)?, process: Some(number.parse().ok()?) })
+            }
             ["sends", kind, how @ ..] => Self::Sends(Parcel::parse(kind, how)?),
             _ => return None,
         })
+    }
+}
+
+impl Which {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "all" => Some(Self::All),
+            "last" => Some(Self::Last),
+            number => number.parse().ok().map(Self::Number),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! [`Ledger`]: what must hold whatever happens. It books what the watchdog was told and checks everything it says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lastbeat_watchdog::{Cause, Dead, Fact, Flip, Output, Reception, State, Status, WatchRules, Watchdog};
-use lastbeat_wire::{Kind, Monotonic, Now, UtcNanos};
+use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
 use super::process::Processes;
 use super::world::Delivery;
@@ -32,6 +32,8 @@ struct Account {
     failure: bool,
     /// What came last that was taken in.
     latest: Option<Kind>,
+    /// What was taken in, by process and number.
+    taken: HashSet<(ProcessIdentity, u64)>,
     last_flip: Option<Flip>,
     last_flip_at: Option<Monotonic>,
 }
@@ -66,6 +68,24 @@ impl Ledger {
         self.look();
     }
 
+    /// Checks that what is sent again is taken once, and all that is known to be missing.
+    pub fn booked(&mut self, delivery: &Delivery, reception: Reception, missing: bool, processes: &Processes) {
+        let account = self.accounts.entry(delivery.publisher.clone()).or_default();
+        let Some(numbered) = delivery.header.process.zip(delivery.header.sequence) else {
+            assert!(!delivery.resent || reception == Reception::Duplicate, "nobody can tell what it is: {delivery:?}");
+            return;
+        };
+        let taken = reception == Reception::Live || reception == Reception::Late;
+        if delivery.resent {
+            assert!(taken || !missing, "it is missing, and was not taken: {delivery:?}");
+            assert!(reception != Reception::Live, "sent again, and a sign of life: {delivery:?}");
+        }
+        let first = !taken || account.taken.insert(numbered);
+        // Of three processes at once one is forgotten, and with it what came of it.
+        let remembered = processes.of(&delivery.publisher).count() <= 2;
+        assert!(first || !delivery.resent || !remembered, "taken twice: {delivery:?}");
+    }
+
     /// Books a message.
     pub fn received(
         &mut self,
@@ -81,6 +101,7 @@ impl Ledger {
         let account = self.accounts.entry(delivery.publisher.clone()).or_default();
         match reception {
             Reception::Live | Reception::Late => account.taken_in += 1,
+            Reception::Duplicate if delivery.resent => {}
             Reception::Duplicate => account.duplicates += 1,
             Reception::Retained | Reception::TooManyPublishers => account.retained += 1,
         }
@@ -89,13 +110,16 @@ impl Ledger {
             assert_eq!(after.map(|after| after.state), Some(state), "a retained message changed a state");
             return;
         }
+        if delivery.resent {
+            assert_resent(delivery, before.as_ref(), after.as_ref());
+        }
         account.will |= delivery.kind == Kind::Rip;
         account.goodbye |= delivery.kind == Kind::Bye;
         account.failure |= delivery.kind == Kind::Fail;
-        if reception != Reception::Duplicate {
+        if reception != Reception::Duplicate && !delivery.resent {
             account.latest = Some(delivery.kind);
         }
-        if delivery.kind != Kind::Rip && !account.links.contains(&delivery.link) {
+        if delivery.kind != Kind::Rip && !delivery.resent && !account.links.contains(&delivery.link) {
             account.links.push(delivery.link);
             self.look();
         }
@@ -258,4 +282,18 @@ impl Ledger {
             account.seen_since = up.map(|up| account.seen_since.map_or(up, |since| since.min(up)));
         }
     }
+}
+
+/// Only a goodbye and a failure that are sent again change a state.
+fn assert_resent(delivery: &Delivery, before: Option<&Status>, after: Option<&Status>) {
+    let state = |status: Option<&Status>| status.map(|status| status.state);
+    let told = match delivery.kind {
+        Kind::Bye => state(after) == Some(State::Finished),
+        Kind::Fail => state(after) == Some(State::Failed),
+        _ => false,
+    };
+    assert!(
+        state(before) == state(after) || told,
+        "sent again, and it changed a state: {delivery:?} {before:?} {after:?}"
+    );
 }

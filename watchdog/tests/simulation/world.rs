@@ -6,7 +6,7 @@ use lastbeat_watchdog::{Evidence, Output, Question, Source};
 use lastbeat_wire::{Header, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
 use super::desk::{Desk, News};
-use super::event::{Deed, Event, Parcel};
+use super::event::{Again, Deed, Event, Parcel, Which};
 use super::process::{Condition, Processes};
 use super::script::{Rules, Traits};
 
@@ -34,6 +34,8 @@ pub struct World {
     probes: Option<u64>,
     pidfd: bool,
     last_sent: BTreeMap<String, Delivery>,
+    /// All that was sent and bears a number, by its first link; in order.
+    sent: BTreeMap<String, Vec<Delivery>>,
 }
 
 /// A message on its way.
@@ -44,6 +46,7 @@ pub struct Delivery {
     pub link: usize,
     pub retained: bool,
     pub garbled: bool,
+    pub resent: bool,
     pub header: Header<'static>,
 }
 
@@ -82,6 +85,7 @@ impl World {
             probes: Some(0),
             pidfd: rules.pidfd,
             last_sent: BTreeMap::new(),
+            sent: BTreeMap::new(),
         };
         world.start_watchdog();
         world
@@ -239,7 +243,8 @@ impl World {
             Deed::Hangs => process.hung = true,
             Deed::Recovers => process.hung = false,
             Deed::Hides => process.hidden = true,
-            Deed::Loses => process.next_sequence += 1,
+            Deed::Loses => self.send_but(latest, &Parcel::of(Kind::Sensor), true),
+            Deed::Resends(again) => self.resend(publisher, again),
             Deed::Leaves => {
                 self.send(latest, &Parcel::of(Kind::Bye));
                 self.end(latest, Condition::Gone);
@@ -284,7 +289,32 @@ impl World {
         self.later(interval.0.unsigned_abs().max(1), ToCome::Beat(place));
     }
 
+    /// What was asked for comes again, and nothing holds it up.
+    fn resend(&mut self, publisher: &str, again: &Again) {
+        let process = match again.process {
+            Some(number) => self.processes.of(publisher).nth(number - 1),
+            None => self.processes.of(publisher).last(),
+        };
+        let Some(identity) = process.map(|place| self.processes.all[place].identity) else { return };
+        let sent = self.sent.get(publisher).into_iter().flatten();
+        let mut wanted: Vec<_> = sent.filter(|delivery| delivery.header.process == Some(identity)).cloned().collect();
+        match again.which {
+            Which::All => {}
+            Which::Last => drop(wanted.drain(..wanted.len().saturating_sub(1))),
+            Which::Number(number) => wanted.retain(|delivery| delivery.header.sequence == Some(number)),
+        }
+        for delivery in wanted {
+            if self.links[&self.rules.links[delivery.link]].up && self.desk.is_running() {
+                self.tell(News::Message(Delivery { resent: true, ..delivery }));
+            }
+        }
+    }
+
     fn send(&mut self, place: usize, parcel: &Parcel) {
+        self.send_but(place, parcel, false);
+    }
+
+    fn send_but(&mut self, place: usize, parcel: &Parcel, lost: bool) {
         let process = &mut self.processes.all[place];
         let publisher = process.publisher.clone();
         let (identity, sequence, uptime) = (process.identity, process.next_sequence, self.now - process.started);
@@ -308,8 +338,18 @@ impl World {
         let links: Vec<_> = (0..self.rules.links.len()).filter(|&link| on(&self.rules.links[link])).collect();
         for link in links {
             let (kind, retained, garbled) = (parcel.kind, parcel.retained, parcel.garbled);
+            let header = header.clone();
             let delivery =
-                Delivery { publisher: publisher.clone(), kind, link, retained, garbled, header: header.clone() };
+                Delivery { publisher: publisher.clone(), kind, link, retained, garbled, resent: false, header };
+            let sent = self.sent.entry(publisher.clone()).or_default();
+            let numbered = delivery.header.process.zip(delivery.header.sequence);
+            let same = |one: &Delivery| one.header.process.zip(one.header.sequence) == numbered;
+            if numbered.is_some() && !retained && !sent.last().is_some_and(same) {
+                sent.push(delivery.clone());
+            }
+            if lost {
+                continue;
+            }
             self.last_sent.insert(publisher.clone(), delivery.clone());
             match parcel.delayed {
                 0 => self.arrive(delivery),
