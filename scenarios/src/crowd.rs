@@ -131,7 +131,7 @@ impl Speaker {
             return;
         }
         let now = Clock.now();
-        let process = if n % HERE_OF == 0 { self.here } else { elsewhere(n) };
+        let process = if n.is_multiple_of(HERE_OF) { self.here } else { elsewhere(n) };
         let header = Header {
             process: Some(process),
             sequence: Some(sequence),

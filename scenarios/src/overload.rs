@@ -17,7 +17,7 @@ use crate::timeline::{Latency, milliseconds, say};
 /// Real publishers that are killed, and as many that are stopped.
 const VICTIMS: u16 = 3;
 /// How long everybody may take to be heard on a host that is overloaded.
-const HEARD_WITHIN: Duration = Duration::from_secs(120);
+const HEARD_WITHIN: Duration = Duration::from_mins(2);
 
 /// One class of verdicts, and how late each of them was.
 struct Class {
@@ -88,19 +88,19 @@ fn report(stage: &Stage, crowd: &Crowd, victims: &[(String, How)]) -> bool {
         let flip = stage.newest_flip(id).filter(|newest| newest.flip.to == State::Dead)?;
         Some(Latency::of(flip, stage.touched(id)?).known)
     });
-    let stopped = victims.iter().filter(|(_, how)| *how == How::Stop).map(|(id, _)| late(stage, id, State::Suspended));
+    let stopped = victims.iter().filter(|(_, how)| *how == How::Stop).map(|(id, _)| delay(stage, id, State::Suspended));
     let classes = [
         class("killed, real processes", "after SIGKILL", killed),
         class("stopped, real processes", "after the threshold", stopped),
         class(
             "silent, of this host",
             "after the threshold",
-            crowd.ids(Part::HushedHere).map(|id| late(stage, &id, State::Silent)),
+            crowd.ids(Part::HushedHere).map(|id| delay(stage, &id, State::Silent)),
         ),
         class(
             "silent, of another host",
             "after the threshold",
-            crowd.ids(Part::HushedElsewhere).map(|id| late(stage, &id, State::Unknown)),
+            crowd.ids(Part::HushedElsewhere).map(|id| delay(stage, &id, State::Unknown)),
         ),
     ];
     say(&format!("\n{:<28}{:>8}{:>12}{:>12}{:>9}", "", "told", "median", "worst", "untold"));
@@ -139,8 +139,8 @@ fn report(stage: &Stage, crowd: &Crowd, victims: &[(String, How)]) -> bool {
     wrong.is_empty() && classes.iter().all(|class| class.missing == 0)
 }
 
-fn late(stage: &Stage, id: &str, state: State) -> Option<Duration> {
-    let newest = stage.newest_flip(id).filter(|newest| newest.flip.to == state)?;
+fn delay(stage: &Stage, id: &str, wanted: State) -> Option<Duration> {
+    let newest = stage.newest_flip(id).filter(|newest| newest.flip.to == wanted)?;
     Some(newest.flip.noticed_at.since(newest.flip.at))
 }
 

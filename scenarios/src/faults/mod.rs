@@ -38,7 +38,9 @@ pub fn run(args: &FaultsArgs) -> anyhow::Result<bool> {
         bail!("there is no such case; --list shows them all");
     }
     if args.list {
-        cases.iter().for_each(|case| say(&case.label()));
+        for case in &cases {
+            say(&case.label());
+        }
         return Ok(true);
     }
     let pace = Pace { threshold: args.threshold, rate: args.rate };

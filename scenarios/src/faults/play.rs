@@ -7,7 +7,7 @@ use lastbeat_host::Clock;
 use lastbeat_watchdog::State;
 
 use crate::events::{Events, Interrupted};
-use crate::faults::cast::{Cast, LOADED, Pace, keeps_a_spool};
+use crate::faults::cast::{Cast, LOADED, Pace};
 use crate::faults::counts::{self, Counts};
 use crate::faults::fault::{Case, Fault, Losses, Step, Who};
 use crate::faults::outcome::{Outcome, Row};
@@ -52,10 +52,6 @@ fn unplayable(case: &Case) -> Option<String> {
     if case.needs_root() && !rustix::process::geteuid().is_root() {
         return Some("needs root".to_owned());
     }
-    let fills_a_spool = case.does(Who::Publisher(0), |fault| fault == Fault::Fill);
-    if fills_a_spool && !keeps_a_spool().unwrap_or(false) {
-        return Some("publishers keep nothing on disk".to_owned());
-    }
     None
 }
 
@@ -70,8 +66,8 @@ fn perform(
     while events.next(Clock.now().monotonic)?.is_some() {}
     let kept = keep.map(|keep| keep.join(case.label().replace([' ', ','], "_")));
     let folder = Folder::make(kept.as_deref())?;
-    let cast = Cast::gather(case, pace, folder.path(), events.feed())?;
-    let mut world = World::begin(cast, pace, events)?;
+    let everybody = Cast::gather(case, pace, folder.path(), events.feed())?;
+    let mut world = World::begin(everybody, pace, events)?;
     let outcome = act(case, pace, &mut world, row);
     if outcome.as_ref().map_or(true, |wrong| !wrong.is_empty()) {
         row.logs = world.logs(LOG_LINES);

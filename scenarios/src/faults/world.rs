@@ -204,7 +204,8 @@ impl<'a> World<'a> {
     pub fn logs(&self, lines: usize) -> String {
         let others = [&self.broker, &self.subscriber, &self.influx];
         let all = others.into_iter().chain(self.publishers.iter().take(LOADED.len()));
-        all.map(|actor| format!("── {}\n{}\n", actor.name, actor.log_tail(lines))).collect()
+        let text: Vec<_> = all.map(|actor| format!("── {}\n{}", actor.name, actor.log_tail(lines))).collect();
+        text.join("\n")
     }
 
     fn state(&self, id: &str) -> Option<State> {
