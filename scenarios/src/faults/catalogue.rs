@@ -18,7 +18,7 @@ const SHORT: [&str; 7] = [
     "zmq freeze subscriber, long",
     "zmq kill broker",
     "mqtt freeze publisher, long",
-    "mqtt kill subscriber",
+    "zmq kill subscriber",
     "mqtt restart InfluxDB",
     "zmq clock +1h publisher",
 ];

@@ -41,7 +41,9 @@ fn machine() -> String {
     let model =
         info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, model)| model);
     let kernel = read("/proc/sys/kernel/osrelease");
-    format!("{processors} processors ({}), Linux {}", model.trim(), kernel.trim())
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{processors} processors ({}, load {load} at the end), Linux {}", model.trim(), kernel.trim())
 }
 
 fn commit() -> String {
