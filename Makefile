@@ -6,7 +6,7 @@ help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
 	@echo "make page   build the live page that the subscriber serves (npm)"
-	@echo "make check  formatting, lints, documentation, generated dashboards"
+	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
 	@echo "make faults  do to real processes whatever can go wrong, for some twenty minutes, and count; as root all of it;"
 	@echo "            FAULTS='--only broker --markdown faults.md' for other options"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
@@ -25,10 +25,14 @@ page:
 
 HISTORIES ?= 30000
 PROPTEST_CASES ?= 20000
+CRASHES ?= 1000
+KILLS ?= 100
 soak:
 	PROPTEST_CASES=$(HISTORIES) cargo test --profile soak --locked -p lastbeat-watchdog --test properties
 	PROPTEST_CASES=$(PROPTEST_CASES) cargo test --profile soak --locked -p lastbeat-wire -p lastbeat-log -p lastbeat-watchdog \
-	    --lib --test codec --test extremes
+	    --lib --test codec --test extremes -- --skip crashes::
+	PROPTEST_CASES=$(CRASHES) cargo test --profile soak --locked -p lastbeat-log --lib crashes::
+	LASTBEAT_KILLS=$(KILLS) cargo test --profile soak --locked -p lastbeat-subscriber --test program killed_under_load
 
 FAULTS ?=
 faults: setup-test
@@ -39,6 +43,7 @@ check: setup-run
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	grafana/dashboards.py --check
+	scripts/deny
 
 setup-run:
 	@scripts/install build
