@@ -107,7 +107,7 @@ fn act(case: &Case, pace: &Pace, world: &mut World<'_>, row: &mut Row) -> anyhow
     let odd = at_the_end.iter().filter(|sighting| !fine(sighting.flip.to));
     lies.extend(odd.map(|sighting| format!("{} {} after its goodbye", sighting.flip.publisher, sighting.flip.to)));
     row.false_verdicts = lies.len();
-    wrong.extend(lies);
+    wrong.extend(in_short(&lies));
 
     let counts = counts::count(world, pace.rate)?;
     row.counts = counts;
@@ -116,6 +116,15 @@ fn act(case: &Case, pace: &Pace, world: &mut World<'_>, row: &mut Row) -> anyhow
     wrong.extend(clock_was_stepped(case, world)?);
     wrong.append(&mut world.mishaps);
     Ok(wrong)
+}
+
+/// One false verdict leads to others: the first is worth reading.
+fn in_short(lies: &[String]) -> Option<String> {
+    match lies {
+        [] => None,
+        [only] => Some(format!("told falsely: {only}")),
+        [first, others @ ..] => Some(format!("told falsely: {first}, and {} more", others.len())),
+    }
 }
 
 /// Until nothing more comes into the store and everything stored is shipped.
