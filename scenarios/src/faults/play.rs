@@ -21,7 +21,7 @@ use crate::stored::Stored;
 const BEFORE: Duration = Duration::from_secs(1);
 /// After the last fault for so many thresholds nothing may happen any more.
 const AFTER: f64 = 1.2;
-/// How long what is on its way may take until it is stored and shipped.
+/// How long nothing may come of what is on its way to the store and to `InfluxDB`, until it is taken for lost.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(30);
 /// How much of each log is shown when something failed.
 const LOG_LINES: usize = 8;
@@ -130,13 +130,16 @@ fn in_short(lies: &[String]) -> Option<String> {
 /// Until nothing more comes into the store and everything stored is shipped.
 fn wait_for_arrival(world: &mut World<'_>) -> anyhow::Result<()> {
     let mut before = None;
-    let until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
+    let mut until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
     while Clock.now().monotonic < until {
         // While InfluxDB starts it can't be asked.
         let now = (counts::stored(&world.store)?.stored, counts::shipped(world).ok());
         let shipped = now.1 == Some(now.0);
         if shipped && before == Some(now) {
             break;
+        }
+        if before != Some(now) {
+            until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
         }
         before = Some(now);
         world.pass(Duration::from_millis(500))?;
