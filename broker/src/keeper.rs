@@ -60,6 +60,7 @@ impl Keeper {
                 return Ok(());
             }
         };
+        tracing::debug!("asked by {} for {:?}", request.inbox, request.wanted);
         if !self.ring.is_on() || request.wanted == Wanted::Last {
             self.pass_on(now, &request, front, counts)?;
         }

@@ -188,6 +188,7 @@ impl Service {
                 Effect::Ask(question) => self.probe.ask(question),
                 Effect::Attend(attend) => self.probe.attend(attend),
                 Effect::Resend(Ask { link, wanted }) => {
+                    tracing::debug!(link = link.0, "ask for what was lost: {wanted:?}");
                     if let Some(Some(asker)) = self.askers.get(usize::from(link.0)) {
                         asker.ask(wanted);
                     }

@@ -29,7 +29,7 @@ impl Watchdog {
     /// The first range of numbers that are missing of a process, from `from` on; the end is exclusive.
     pub fn missing_from(&self, publisher: &str, process: ProcessIdentity, from: u64) -> Option<(u64, u64)> {
         let publisher = &self.publishers[self.find(publisher)?];
-        let mut processes = publisher.current.iter().chain(&publisher.previous);
+        let mut processes = publisher.current.iter().chain(&publisher.previous).chain(&publisher.earlier);
         processes.find(|known| known.identity == Some(process))?.sequences.as_ref()?.missing_from(from)
     }
 
@@ -45,7 +45,7 @@ impl Watchdog {
 
     fn missing_at(&self, index: usize) -> impl Iterator<Item = Missing> {
         let publisher = &self.publishers[index];
-        let processes = publisher.current.iter().chain(&publisher.previous);
+        let processes = publisher.current.iter().chain(&publisher.previous).chain(&publisher.earlier);
         let first = |process: &Process| Some((process.identity?, process.sequences.as_ref()?.missing_from(0)?));
         processes.filter_map(first).flat_map(move |(process, (from, to))| {
             let links = self.links.where_heard(publisher.links.all());
