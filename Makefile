@@ -1,12 +1,14 @@
 # The two commands of the README, and the steps they are made of.
 
-.PHONY: help run test soak page setup-run setup-test check
+.PHONY: help run test soak faults page setup-run setup-test check
 
 help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
 	@echo "make page   build the live page that the subscriber serves (npm)"
 	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
+	@echo "make faults  do to real processes whatever can go wrong, for some twenty minutes, and count; as root all of it;"
+	@echo "            FAULTS='--only broker --markdown faults.md' for other options"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties,"
 	@echo "            SEEDS=5000 for more simulated worlds, from SEED on"
@@ -36,6 +38,10 @@ soak:
 	LASTBEAT_KILLS=$(KILLS) cargo test --profile soak --locked -p lastbeat-subscriber --test program killed_under_load
 	cargo run --profile soak --locked -p lastbeat-subscriber --bin lastbeat-subscriber -- simulate --weather storm --publishers 24 --for 30m \
 	    --seed $(SEED) --seeds $(SEEDS)
+
+FAULTS ?=
+faults: setup-test
+	@scenarios/faults $(FAULTS)
 
 check: setup-run
 	cargo fmt --all --check

@@ -35,6 +35,8 @@ pub enum Command {
     BothDown(DownArgs),
     /// Measures how soon verdicts are known, over and over
     Latency(LatencyArgs),
+    /// Measures how late verdicts are when thousands of publishers meet a host with twice the work it can do
+    Overload(OverloadArgs),
     /// Does everything that can go wrong to every process, alone and in pairs, and counts what is lost and what is false
     Faults(FaultsArgs),
 }
@@ -82,6 +84,26 @@ pub struct LatencyArgs {
     /// How often
     #[arg(long, value_name = "TIMES", default_value = "20", value_parser = clap::value_parser!(u16).range(1..))]
     pub runs: u16,
+    /// Keep store and logs in this folder, which must be empty or new
+    #[arg(long, value_name = "DIR", value_parser = check_keep)]
+    pub keep: Option<PathBuf>,
+}
+
+/// How much too much.
+#[derive(Debug, Args)]
+pub struct OverloadArgs {
+    /// The silence that is allowed, at least 1s
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = threshold)]
+    pub threshold: Duration,
+    /// How messages travel
+    #[arg(long, value_enum, default_value = "zmq")]
+    pub transport: Transport,
+    /// For how many publishers one process speaks
+    #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub publishers: u32,
+    /// How many busy loops run beside them [default: twice as many as there are processors]
+    #[arg(long, value_name = "COUNT")]
+    pub busy: Option<usize>,
     /// Keep store and logs in this folder, which must be empty or new
     #[arg(long, value_name = "DIR", value_parser = check_keep)]
     pub keep: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 mod checks;
 mod cli;
+mod crowd;
 mod events;
 mod export;
 mod faults;
@@ -11,6 +12,8 @@ mod hub;
 mod influx;
 mod measuring;
 mod network;
+mod overload;
+mod page;
 mod player;
 mod process;
 mod programs;
@@ -21,14 +24,17 @@ mod stored;
 mod timeline;
 mod verdicts;
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, DownArgs, LatencyArgs, PlayArgs};
+use crate::cli::{Cli, Command, DownArgs, LatencyArgs, OverloadArgs, PlayArgs};
 use crate::events::Interrupted;
 use crate::how::How;
 use crate::measuring::measure;
+use crate::network::free_port;
+use crate::overload::{overload, twice_the_processors};
 use crate::scenario::{Scenario, play};
 use crate::stage::{Cast, Setting};
 
@@ -52,8 +58,14 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::OneDown(DownArgs { play: args, how }) => play(Scenario::OneDown, how, setting(args, Some(how))),
         Command::BothDown(DownArgs { play: args, how }) => play(Scenario::BothDown, how, setting(args, Some(how))),
         Command::Latency(LatencyArgs { threshold, transport, how, runs, keep }) => {
-            let setting = Setting { threshold, transport, influx: None, how: None, keep, cast: Cast::Nobody };
+            let cast = Cast::Nobody;
+            let setting = Setting { threshold, transport, influx: None, how: None, keep, cast, page: None };
             measure(&how, runs, setting)
+        }
+        Command::Overload(OverloadArgs { threshold, transport, publishers, busy, keep }) => {
+            let page = Some(free_port(Ipv4Addr::LOCALHOST)?);
+            let setting = Setting { threshold, transport, influx: None, how: None, keep, cast: Cast::Nobody, page };
+            overload(publishers, busy.unwrap_or_else(twice_the_processors), setting)
         }
         Command::Faults(args) => faults::run(&args),
     }
@@ -61,5 +73,5 @@ fn run(command: Command) -> anyhow::Result<bool> {
 
 fn setting(args: PlayArgs, how: Option<How>) -> Setting {
     let PlayArgs { threshold, transport, influx, keep } = args;
-    Setting { threshold, transport, influx, how, keep, cast: Cast::Two }
+    Setting { threshold, transport, influx, how, keep, cast: Cast::Two, page: None }
 }

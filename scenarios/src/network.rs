@@ -34,6 +34,8 @@ impl Network {
         network.ip("link set {name} up")?;
         network.ip("route add {far}/32 dev {name}")?;
         network.ip("-netns {name} address add {far}/32 dev cable")?;
+        // Programs talk to themselves in there, too.
+        network.ip("-netns {name} link set lo up")?;
         network.mend()?;
         Ok(network)
     }

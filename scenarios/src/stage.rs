@@ -1,6 +1,6 @@
 //! [`Stage`]: the processes of a scenario, and all waiting for them. What it starts it stops, however the scenario ends.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::how::How;
 use crate::hub::{Hub, Transport};
 use crate::influx::Influx;
 use crate::network::{self, Network, near_address};
+use crate::page::fetch_metrics;
 use crate::player::{Part, Player};
 use crate::process::{Process, Program, Reads};
 use crate::programs;
@@ -49,6 +50,8 @@ pub struct Setting {
     pub keep: Option<PathBuf>,
     /// Who is there from the beginning.
     pub cast: Cast,
+    /// Where the subscriber serves its page and its metrics; nowhere if there is none.
+    pub page: Option<SocketAddr>,
 }
 
 /// Who is there from the beginning.
@@ -204,6 +207,22 @@ impl Stage {
         }
     }
 
+    /// How many publishers were heard.
+    pub fn heard(&self) -> usize {
+        let first = |sighting: &&Sighting| sighting.flip.from == State::Unseen && sighting.flip.to == State::Alive;
+        self.flips.iter().filter(first).count()
+    }
+
+    /// What the subscriber counts and measures, as text for Prometheus.
+    pub fn metrics(&self) -> anyhow::Result<String> {
+        fetch_metrics(self.setting.page.context("the subscriber serves no page")?)
+    }
+
+    /// Starts a process beside the others, with its log beside theirs.
+    pub fn beside(&self, program: Program) -> anyhow::Result<Process> {
+        Process::start(program, self.folder.path(), self.events.feed())
+    }
+
     /// Lets a process end that was started beside the others; how it did.
     pub fn run(&mut self, program: Program, limit: Duration) -> anyhow::Result<Process> {
         self.doomed.push(program.name.clone());
@@ -275,17 +294,9 @@ impl Stage {
 fn subscriber(setting: &Setting, hub: &Hub, folder: &Folder, events: &Events) -> anyhow::Result<Process> {
     let mut command = programs::own("lastbeat-subscriber")?;
     let threshold = humantime::format_duration(setting.threshold).to_string();
-    command.args([
-        "--json",
-        "--http",
-        "off",
-        "--from",
-        &hub.subscribers,
-        "--threshold",
-        &threshold,
-        "--name",
-        "scenario",
-    ]);
+    let page = setting.page.map_or_else(|| "off".to_owned(), |page| page.to_string());
+    command.args(["--json", "--http", &page, "--from", &hub.subscribers]);
+    command.args(["--threshold", &threshold, "--name", "scenario"]);
     command.arg("--store").arg(folder.store());
     if let Some(influx) = &setting.influx {
         command.args(["--influx", influx.url()]);

@@ -64,6 +64,19 @@ fn both_are_cut_off_and_mended() {
     play("one-down --how net --transport mqtt");
 }
 
+/// Under load, with an `InfluxDB` beside them.
+#[test]
+fn nothing_is_lost_and_nothing_false_is_told_whatever_is_done_to_the_processes() {
+    let told = play("faults --short --rate 500");
+    assert!(told.contains("7 cases played, 0 skipped: all right"), "{told}");
+}
+
+#[test]
+fn a_case_that_there_is_not_is_named() {
+    let output = scenarios().args(["faults", "--only", "burn publisher"]).output().unwrap();
+    assert!(!output.status.success() && text(&output).contains("no such case"), "{}", text(&output));
+}
+
 #[test]
 fn latencies_are_measured() {
     let told = text(&scenarios().args(["latency", "--runs", "2", "--threshold", "1s"]).output().unwrap());
@@ -102,7 +115,7 @@ fn pid(line: &str) -> Option<u32> {
 fn the_scripts_work_from_any_folder_and_pass_on_every_option() {
     let elsewhere = tempfile::tempdir().unwrap();
     let (folder, profile) = target();
-    for name in ["both-alive", "one-down", "both-down"] {
+    for name in ["both-alive", "one-down", "both-down", "faults"] {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let run = |options: &[&str]| {
             let mut script = Command::new(&script);

@@ -80,6 +80,11 @@ impl Delay {
         Self { monotonic: Baseline::default(), wall: self.wall }
     }
 
+    /// Whether there is something to compare with.
+    pub fn is_known(&self) -> bool {
+        self.monotonic.present.or(self.wall.present).is_some()
+    }
+
     /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
     pub fn rebooted(&mut self) {
         self.monotonic = Baseline::default();

@@ -120,7 +120,14 @@ impl Watchdog {
             self.conclude(now, index, missed, vec![Evidence { at: now.utc, source: Source::ProcessTable, fact }]);
             return;
         }
-        match publisher.state {
+        let state = publisher.state;
+        // While a broker delivers what it kept, what is sent now stands behind that.
+        let behind_at = self.links.behind_at(&self.publishers[index]);
+        let caught_up_at = behind_at.map_or(Monotonic(0), |at| at.plus(self.rules.settle));
+        match state {
+            State::Alive | State::Blind | State::Unseen if caught_up_at > now.monotonic => {
+                self.watch_until(index, caught_up_at);
+            }
             State::Alive | State::Blind | State::Unseen => self.examine(now, index, Some(deadline)),
             State::Silent | State::Suspended | State::Unknown | State::Paused => self.examine(now, index, None),
             State::Dead | State::Failed | State::Finished => self.stop_watching(index),

@@ -89,6 +89,11 @@ struct Link {
     down: Option<(UtcNanos, String)>,
     /// When it last came up.
     up_since: Monotonic,
+    /// Whether a message came by it since that had not waited.
+    delivered_live: bool,
+    /// When it last delivered one that had waited, before any such: what its broker kept comes first, and what is sent now
+    /// stands behind that.
+    behind_at: Option<Monotonic>,
 }
 
 impl Links {
@@ -106,6 +111,8 @@ impl Links {
             name: name.clone(),
             down: Some((since, "not connected yet".to_owned())),
             up_since: Monotonic(0),
+            delivered_live: false,
+            behind_at: None,
         };
         let each = (0..).map(LinkNumber).zip(names).map(link).collect();
         Self { each, own, up: LinkSet::default() }
@@ -127,6 +134,21 @@ impl Links {
             if heard_on.is_empty() { own != Some(link.number) } else { heard_on.contains(link.number) }
         };
         up.filter(seen).map(|link| link.up_since).min()
+    }
+
+    /// Notes a message that came by a link: whether it had waited.
+    pub fn delivered(&mut self, now: Monotonic, number: LinkNumber, had_waited: bool) {
+        let link = &mut self.each[usize::from(number.0)];
+        link.delivered_live |= !had_waited;
+        link.behind_at = Some(now).filter(|_| !link.delivered_live);
+    }
+
+    /// When a link on which a publisher is heard last delivered what had waited, if nothing else has come by it since it
+    /// came up; until it has caught up nobody is known to be silent on it.
+    pub fn behind_at(&self, publisher: &Publisher) -> Option<Monotonic> {
+        let heard_on = publisher.links.all();
+        let behind = self.each.iter().filter(|link| heard_on.is_empty() || heard_on.contains(link.number));
+        behind.filter(|link| link.down.is_none()).filter_map(|link| link.behind_at).max()
     }
 
     pub fn name(&self, link: LinkNumber) -> &str {
@@ -153,6 +175,7 @@ impl Links {
         let link = &mut self.each[usize::from(number.0)];
         let (from, reason) = link.down.take()?;
         link.up_since = now.monotonic;
+        (link.delivered_live, link.behind_at) = (false, None);
         self.up.insert(number);
         Some(Unwatched { link: Some(link.name.clone()), from, to: now.utc.max(from), reason })
     }

@@ -185,7 +185,11 @@ impl Watchdog {
             // What stands in the log was taken in: its process was forgotten then, and is known in the replay.
             place = Place::New { skipped: 0 };
         }
+        let is_comparable = process.delay.is_known();
         let waited = process.delay.of(now, heard.header, threshold);
+        if let (Some(link), true) = (heard.link, is_comparable) {
+            self.links.delivered(now.monotonic, link, waited.surely >= threshold);
+        }
         let heard_at = now.monotonic.minus(waited.surely);
         let earliest = now.monotonic.minus(waited.possibly);
         // What was sent before another message that had come, was sent before the end. A foreign publisher that never told

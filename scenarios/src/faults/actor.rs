@@ -122,9 +122,16 @@ impl Actor {
         self.process.as_ref().and_then(Process::ended).is_some_and(|status| status.success())
     }
 
-    /// What it wrote in its last run, its end.
+    /// What it wrote in its last run, its end, without what it wrote for programs.
     pub fn log_tail(&self, lines: usize) -> String {
-        self.process.as_ref().map_or_else(String::new, |process| process.log_tail(lines))
+        let text = self.lives.last().and_then(|life| std::fs::read_to_string(&life.log).ok()).unwrap_or_default();
+        let all: Vec<_> = text.lines().filter(|line| !line.starts_with('{') && !line.contains("lvl=info")).collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// Whether it has written this in its last run.
+    pub fn has_said(&self, what: &str) -> bool {
+        self.lives.last().and_then(|life| std::fs::read_to_string(&life.log).ok()).is_some_and(|log| log.contains(what))
     }
 
     fn clock(&self) -> anyhow::Result<&WallClock> {

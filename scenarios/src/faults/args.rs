@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::faults::catalogue::all;
 use crate::faults::fault::Case;
 use crate::folder::check_keep;
 use crate::hub::Transport;
@@ -12,7 +13,8 @@ use crate::hub::Transport;
 /// Which cases, and how.
 #[derive(Debug, Args)]
 pub struct FaultsArgs {
-    /// Only the cases whose name has this in it, as `--list` shows them; may be given several times
+    /// Only the case of this name, as `--list` shows it, or else those that have this in their names; may be given several
+    /// times
     #[arg(long, value_name = "PATTERN")]
     pub only: Vec<String>,
     /// Only those over this transport
@@ -45,7 +47,9 @@ impl FaultsArgs {
     /// Whether a case is to be played.
     pub fn asks_for(&self, case: &Case) -> bool {
         let label = case.label();
-        (self.only.is_empty() || self.only.iter().any(|part| label.contains(part.as_str())))
+        let named = |name: &String| all().iter().any(|case| case.label() == *name);
+        let asked = |part: &String| if named(part) { label == *part } else { label.contains(part.as_str()) };
+        (self.only.is_empty() || self.only.iter().any(asked))
             && self.transport.is_none_or(|transport| transport == case.transport)
             && (!self.short || case.short)
     }

@@ -82,7 +82,7 @@ impl Cast {
         let influx_host = host(&influx, &[&subscriber]);
         let at = [free_port(broker_host)?, free_port(broker_host)?];
         let (influx_at, rpc) = (free_port(influx_host)?, free_port(influx_host)?);
-        let page = subscriber.network.is_none().then(|| free_port(Ipv4Addr::LOCALHOST)).transpose()?;
+        let metrics_at = subscriber.network.is_none().then(|| free_port(Ipv4Addr::LOCALHOST)).transpose()?;
         let scheme = if case.transport == Transport::Zmq { "zmq+tcp" } else { "mqtt" };
         let [to, from] = at.map(|at| format!("{scheme}://{at}"));
         let store = hand.place(Who::Subscriber).join("lastbeat.db");
@@ -91,11 +91,11 @@ impl Cast {
         for id in QUIET {
             publishers.push(hand.quiet(id, &to));
         }
-        let subscriber = hand.subscriber(&from, &store, influx_at, page, subscriber);
+        let subscriber = hand.subscriber(&from, &store, influx_at, metrics_at, subscriber);
         let broker = hand.broker(at, broker);
         let data = hand.place(Who::Influx);
         let influx = hand.actor("influxd", Box::new(move |_| influxd::command(&data, influx_at, rpc)), None, influx);
-        Ok(Self { publishers, broker, subscriber, influx, influx_at, page, store })
+        Ok(Self { publishers, broker, subscriber, influx, influx_at, page: metrics_at, store })
     }
 }
 
@@ -141,9 +141,7 @@ impl Stagehand<'_> {
             let mut command = programs::own("lastbeat-publisher")?;
             command.arg("csv").arg(&file).args(["--id", id, "--to", &to, "--threshold", &threshold, "--every", &every]);
             command.args(["--header", "--time-column", "none"]);
-            if keeps_a_spool()? {
-                command.arg("--spool").arg(&spool);
-            }
+            command.arg("--spool").arg(&spool);
             Ok(command)
         };
         self.actor(id, Box::new(recipe), None, around)
@@ -157,6 +155,7 @@ impl Stagehand<'_> {
             let mut command = programs::own("lastbeat-publisher")?;
             command.arg("csv").arg(&file).args(["--id", id, "--to", &to, "--threshold", &threshold, "--every", "1h"]);
             command.args(["--header", "--time-column", "none"]);
+            command.arg("--spool").arg(folder.join(format!("{id}.spool")));
             Ok(command)
         };
         self.actor(id, Box::new(recipe), None, Surroundings::default())
@@ -201,13 +200,6 @@ impl Stagehand<'_> {
             }
         }
     }
-}
-
-/// Whether publishers keep on disk what they can't send.
-pub fn keeps_a_spool() -> anyhow::Result<bool> {
-    let help =
-        programs::own("lastbeat-publisher")?.args(["csv", "--help"]).output().context("ask lastbeat-publisher")?;
-    Ok(String::from_utf8_lossy(&help.stdout).contains("--spool"))
 }
 
 /// Readings with a number each, so that every single one can be found again.

@@ -18,7 +18,7 @@ const SHORT: [&str; 7] = [
     "zmq freeze subscriber, long",
     "zmq kill broker",
     "mqtt freeze publisher, long",
-    "mqtt kill subscriber",
+    "zmq kill subscriber",
     "mqtt restart InfluxDB",
     "zmq clock +1h publisher",
 ];
@@ -48,9 +48,13 @@ fn singles(transport: Transport, cases: &mut Vec<Case>) {
         add(format!("cut {who}, long"), lasting(Cut, who, LONG));
         add(format!("cut {who}, brief"), lasting(Cut, who, BRIEF));
     }
-    for who in [Subscriber, Influx, Publisher(0)] {
+    for who in [Subscriber, Publisher(0)] {
         add(format!("disk full {who}"), lasting(Fill, who, LONG));
     }
+    // Its log of writes refuses everything from then on, whatever room there is, until it is started again.
+    let mut filled = lasting(Fill, Influx, LONG);
+    filled.extend([Do(Term, Influx), Undo(Term, Influx)]);
+    add(format!("disk full {Influx}, then restart"), filled);
     // InfluxDB is written in Go, which reads the clock without the C library: there it can't be stepped by itself.
     for who in [Publisher(0), Broker, Subscriber] {
         for step in [HOUR, -HOUR] {
@@ -79,10 +83,11 @@ fn pairs(transport: Transport, cases: &mut Vec<Case>) {
     add((Freeze, Publisher(0)), (Kill, Broker));
     add((Clock(-HOUR), Subscriber), (Kill, Publisher(0)));
     add((Clock(HOUR), Publisher(0)), (Kill, Broker));
+    add((Clock(HOUR), Subscriber), (Kill, Subscriber));
     add((Fill, Subscriber), (Kill, Publisher(0)));
     add((Fill, Subscriber), (Kill, Broker));
     add((Fill, Subscriber), (Kill, Subscriber));
-    add((Fill, Influx), (Kill, Subscriber));
+    add((Fill, Influx), (Kill, Influx));
     add((Cut, Publisher(0)), (Kill, Publisher(1)));
     add((Cut, Publisher(0)), (Kill, Broker));
     add((Cut, Subscriber), (Kill, Publisher(0)));

@@ -12,9 +12,9 @@ use crate::faults::influxd;
 use crate::faults::world::World;
 use crate::stored::Stored;
 
-/// How long before its end a killed publisher may have sent its last reading that is stored: what it had made of the rows
-/// of that time, nobody knows but itself.
-const BREATH_NS: i64 = 100_000_000;
+/// How long before its end a killed publisher may have sent its last reading that is stored: on a busy machine it may not
+/// have run since. Beyond that it must have made more, by its pace.
+const BREATH_NS: i64 = 300_000_000;
 
 /// The counts of the loaded publishers, together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

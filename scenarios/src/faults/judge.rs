@@ -157,8 +157,8 @@ impl Judge<'_> {
             }),
             State::Dead => deeds.any(|deed| match deed.fault {
                 Fault::Kill => is_of(sighting, deed.pid) && deed.begun <= at,
-                // Its goodbye may have found no way.
-                Fault::Term => is_of(sighting, deed.pid) && deed.begun <= at && self.truth.deaf(at, AFTERMATH),
+                // Its goodbye found no way, and waits for its next start.
+                Fault::Term => is_of(sighting, deed.pid) && deed.begun <= at && self.truth.deaf(deed.begun, AFTERMATH),
                 _ => false,
             }),
             State::Suspended => deeds.any(|deed| deed.fault == Fault::Freeze && deed.is_felt(at, AFTERMATH)),

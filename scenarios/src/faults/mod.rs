@@ -10,6 +10,7 @@ mod catalogue;
 mod clock;
 mod counts;
 mod disk;
+mod document;
 mod fault;
 mod influxd;
 mod judge;
@@ -37,7 +38,9 @@ pub fn run(args: &FaultsArgs) -> anyhow::Result<bool> {
         bail!("there is no such case; --list shows them all");
     }
     if args.list {
-        cases.iter().for_each(|case| say(&case.label()));
+        for case in &cases {
+            say(&case.label());
+        }
         return Ok(true);
     }
     let pace = Pace { threshold: args.threshold, rate: args.rate };
@@ -53,7 +56,7 @@ pub fn run(args: &FaultsArgs) -> anyhow::Result<bool> {
         rows.push(row);
     }
     if let Some(file) = &args.markdown {
-        std::fs::write(file, outcome::table(&rows)).with_context(|| format!("write {}", file.display()))?;
+        std::fs::write(file, document::page(&rows, &pace)).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(summarize(&rows, args))
 }

@@ -36,6 +36,8 @@ pub struct Row {
     pub false_verdicts: usize,
     /// How long after it could be known the latest verdict was told.
     pub latest: Option<Duration>,
+    /// Messages for which the subscriber's log had no room, where that can be asked.
+    pub not_kept: Option<u64>,
     /// Whether all that was right.
     pub outcome: Outcome,
     /// How long it took.
@@ -52,6 +54,7 @@ impl Row {
             counts: Counts::default(),
             false_verdicts: 0,
             latest: None,
+            not_kept: None,
             outcome: Outcome::Right,
             took: Duration::ZERO,
             logs: String::new(),
@@ -84,6 +87,7 @@ impl Row {
         json!({
             "case": self.label, "outcome": outcome, "reasons": reasons, "sent": counts.sent, "stored": counts.stored,
             "shipped": counts.shipped, "doubled": counts.doubled, "missed": counts.missed, "refused": counts.refused,
+            "not_kept": self.not_kept,
             "lost_known": counts.lost_known(), "lost_unknown": counts.lost_unknown(),
             "false_verdicts": self.false_verdicts, "latest_verdict_seconds": self.latest.map(|span| span.as_secs_f64()),
             "took_seconds": self.took.as_secs_f64(),

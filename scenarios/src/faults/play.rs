@@ -7,12 +7,13 @@ use lastbeat_host::Clock;
 use lastbeat_watchdog::State;
 
 use crate::events::{Events, Interrupted};
-use crate::faults::cast::{Cast, LOADED, Pace, keeps_a_spool};
+use crate::faults::cast::{Cast, LOADED, Pace};
 use crate::faults::counts::{self, Counts};
 use crate::faults::fault::{Case, Fault, Losses, Step, Who};
 use crate::faults::outcome::{Outcome, Row};
 use crate::faults::world::World;
 use crate::folder::Folder;
+use crate::page::fetch_metrics;
 use crate::stage::GRACE;
 use crate::stored::Stored;
 
@@ -20,7 +21,7 @@ use crate::stored::Stored;
 const BEFORE: Duration = Duration::from_secs(1);
 /// After the last fault for so many thresholds nothing may happen any more.
 const AFTER: f64 = 1.2;
-/// How long what is on its way may take until it is stored and shipped.
+/// How long nothing may come of what is on its way to the store and to `InfluxDB`, until it is taken for lost.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(30);
 /// How much of each log is shown when something failed.
 const LOG_LINES: usize = 8;
@@ -51,10 +52,6 @@ fn unplayable(case: &Case) -> Option<String> {
     if case.needs_root() && !rustix::process::geteuid().is_root() {
         return Some("needs root".to_owned());
     }
-    let fills_a_spool = case.does(Who::Publisher(0), |fault| fault == Fault::Fill);
-    if fills_a_spool && !keeps_a_spool().unwrap_or(false) {
-        return Some("publishers keep nothing on disk".to_owned());
-    }
     None
 }
 
@@ -69,8 +66,8 @@ fn perform(
     while events.next(Clock.now().monotonic)?.is_some() {}
     let kept = keep.map(|keep| keep.join(case.label().replace([' ', ','], "_")));
     let folder = Folder::make(kept.as_deref())?;
-    let cast = Cast::gather(case, pace, folder.path(), events.feed())?;
-    let mut world = World::begin(cast, pace, events)?;
+    let everybody = Cast::gather(case, pace, folder.path(), events.feed())?;
+    let mut world = World::begin(everybody, pace, events)?;
     let outcome = act(case, pace, &mut world, row);
     if outcome.as_ref().map_or(true, |wrong| !wrong.is_empty()) {
         row.logs = world.logs(LOG_LINES);
@@ -103,13 +100,14 @@ fn act(case: &Case, pace: &Pace, world: &mut World<'_>, row: &mut Row) -> anyhow
 
     world.dismiss_publishers()?;
     wait_for_arrival(world)?;
+    row.not_kept = not_kept(world);
     world.dismiss_subscriber()?;
     let at_the_end = &world.told[before_the_end..];
     let fine = |state| matches!(state, State::Finished | State::Alive);
     let odd = at_the_end.iter().filter(|sighting| !fine(sighting.flip.to));
     lies.extend(odd.map(|sighting| format!("{} {} after its goodbye", sighting.flip.publisher, sighting.flip.to)));
     row.false_verdicts = lies.len();
-    wrong.extend(lies);
+    wrong.extend(in_short(&lies));
 
     let counts = counts::count(world, pace.rate)?;
     row.counts = counts;
@@ -120,10 +118,19 @@ fn act(case: &Case, pace: &Pace, world: &mut World<'_>, row: &mut Row) -> anyhow
     Ok(wrong)
 }
 
+/// One false verdict leads to others: the first is worth reading.
+fn in_short(lies: &[String]) -> Option<String> {
+    match lies {
+        [] => None,
+        [only] => Some(format!("told falsely: {only}")),
+        [first, others @ ..] => Some(format!("told falsely: {first}, and {} more", others.len())),
+    }
+}
+
 /// Until nothing more comes into the store and everything stored is shipped.
 fn wait_for_arrival(world: &mut World<'_>) -> anyhow::Result<()> {
     let mut before = None;
-    let until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
+    let mut until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
     while Clock.now().monotonic < until {
         // While InfluxDB starts it can't be asked.
         let now = (counts::stored(&world.store)?.stored, counts::shipped(world).ok());
@@ -131,10 +138,20 @@ fn wait_for_arrival(world: &mut World<'_>) -> anyhow::Result<()> {
         if shipped && before == Some(now) {
             break;
         }
+        if before != Some(now) {
+            until = Clock.now().monotonic.plus(ARRIVE_WITHIN);
+        }
         before = Some(now);
         world.pass(Duration::from_millis(500))?;
     }
     Ok(())
+}
+
+/// Messages for which the log had no room, as the subscriber counts them since it was last started.
+fn not_kept(world: &World<'_>) -> Option<u64> {
+    let metrics = fetch_metrics(world.page?).ok()?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("lastbeat_messages_not_kept_total "))?;
+    line.trim().parse().ok()
 }
 
 fn check(case: &Case, counts: &Counts) -> Vec<String> {

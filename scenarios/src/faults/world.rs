@@ -76,6 +76,10 @@ impl<'a> World<'a> {
         world.influx.start()?;
         world.broker.start()?;
         world.subscriber.start()?;
+        // What is published before anybody has subscribed is nobody's loss.
+        if !world.wait(GRACE, |world| world.subscriber.has_said("link up"))? {
+            bail!("the subscriber does not reach the broker");
+        }
         for publisher in &mut world.publishers {
             publisher.start()?;
         }
@@ -200,7 +204,8 @@ impl<'a> World<'a> {
     pub fn logs(&self, lines: usize) -> String {
         let others = [&self.broker, &self.subscriber, &self.influx];
         let all = others.into_iter().chain(self.publishers.iter().take(LOADED.len()));
-        all.map(|actor| format!("── {}\n{}\n", actor.name, actor.log_tail(lines))).collect()
+        let text: Vec<_> = all.map(|actor| format!("── {}\n{}", actor.name, actor.log_tail(lines))).collect();
+        text.join("\n")
     }
 
     fn state(&self, id: &str) -> Option<State> {

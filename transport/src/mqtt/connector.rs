@@ -49,6 +49,11 @@ pub(super) trait End {
 
     /// The link is down, or couldn't be brought up.
     fn down(&mut self, failure: &Failure);
+
+    /// The longest wait between two tries to reach a broker that does not answer.
+    fn longest_wait(&self) -> Duration {
+        LONGEST_WAIT
+    }
 }
 
 /// Keeps one client connected until it is told to stop.
@@ -80,9 +85,9 @@ impl Connector {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let start = Clock.now().monotonic;
-            let failure = match self.connect().and_then(|session_kept| end.up(self, session_kept)) {
-                Ok(()) => self.wait_until_lost(),
-                Err(failure) => failure,
+            let (failure, was_up) = match self.connect().and_then(|session_kept| end.up(self, session_kept)) {
+                Ok(()) => (self.wait_until_lost(), true),
+                Err(failure) => (failure, false),
             };
             if failure == Failure::Stopped {
                 return self.disconnect();
@@ -91,7 +96,8 @@ impl Connector {
             if Clock.now().monotonic.since(start) >= LASTED {
                 backoff.reset();
             }
-            let wait = if matches!(failure, Failure::Refused(_)) { WAIT_WHEN_REFUSED } else { backoff.wait() };
+            let longest = if was_up { LONGEST_WAIT } else { end.longest_wait() };
+            let wait = next_wait(&mut backoff, &failure, longest);
             if wait_for(self.stop.cancelled(), Some(wait)).is_some() {
                 return self.disconnect();
             }
@@ -159,6 +165,10 @@ impl Connector {
     }
 }
 
+fn next_wait(backoff: &mut Backoff, failure: &Failure, longest: Duration) -> Duration {
+    if matches!(failure, Failure::Refused(_)) { WAIT_WHEN_REFUSED } else { backoff.wait().min(longest) }
+}
+
 fn failure(error: &Error) -> Failure {
     use ConnectReturnCode::{BadUserNameOrPassword, IdentifierRejected, NotAuthorized};
     match error {
@@ -167,5 +177,20 @@ fn failure(error: &Error) -> Failure {
         }
         Error::ConnectReturn(code) => Failure::Broken(format!("{code} (return code {})", *code as u8)),
         error => Failure::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_away_is_tried_as_often_as_its_end_wants_and_one_that_refuses_is_let_be() {
+        let longest = Duration::from_millis(500);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let broken = Failure::Broken("refused".to_owned());
+        assert!((0..20).all(|_| next_wait(&mut backoff, &broken, longest) <= longest));
+        assert!(next_wait(&mut backoff, &broken, LONGEST_WAIT) > longest, "it goes on where it was");
+        assert_eq!(next_wait(&mut backoff, &Failure::Refused("no".to_owned()), longest), WAIT_WHEN_REFUSED);
     }
 }

@@ -6,9 +6,12 @@
 //! A receipt that will not be given must not end in an acknowledgement. The connection is then cut before the callback
 //! returns, so that the broker does not get it and delivers again on the next connection.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use paho_mqtt::{Message, QOS_1};
@@ -28,6 +31,9 @@ use crate::{
     subscription::{Inbox, Stopped},
     waiting::wait_for,
 };
+
+/// The longest wait between two tries to reach a broker that does not answer.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Opens a subscriber's end.
 pub(crate) fn subscribe(
@@ -137,6 +143,12 @@ struct SubscribingEnd {
 }
 
 impl End for SubscribingEnd {
+    /// Not long: a broker that was killed has forgotten its session, and what publishers, back before it, then send is
+    /// acknowledged and given to nobody.
+    fn longest_wait(&self) -> Duration {
+        LONGEST_WAIT
+    }
+
     fn up(&mut self, connector: &Connector, session_kept: bool) -> Result<(), Failure> {
         if !(self.subscribed && session_kept) {
             let filters: Vec<String> = self.listener.filter.iter().map(mqtt_filter).collect();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lastbeat_watchdog::{Cause, PublisherRules, State, WatchRules, Watchdog};
-use lastbeat_wire::{Header, Kind};
+use lastbeat_watchdog::{Cause, Output, PublisherRules, State, WatchRules, Watchdog};
+use lastbeat_wire::{Header, Kind, ProcessIdentity};
 
 use crate::bench::{Bench, FIRST, SECOND, at, of, process, say};
 
@@ -106,4 +106,45 @@ fn without_another_link_who_was_never_heard_is_missed_on_the_own_one() {
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
     assert_eq!(bench.then(49, |_, _| ()), State::Unseen);
     assert_eq!(bench.then(50, |_, _| ()), State::Unknown);
+}
+
+/// A beat that was sent at `sent` seconds.
+fn sent_at(sent: u64, process: ProcessIdentity) -> Header<'static> {
+    Header { uptime: Some(sent * 1_000_000_000), sent_at: Some(at(sent).utc), ..of(process) }
+}
+
+#[test]
+fn nobody_is_silent_on_a_link_that_still_delivers_what_was_kept() {
+    let here = process(7, 1);
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &sent_at(0, here));
+    bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.then(1000, |watchdog, now| watchdog.link_up(now, FIRST));
+    // Five seconds of messages a second: what is sent now comes when all of it is through.
+    for second in 1000..1090 {
+        let state = bench.hear(second, FIRST, &sent_at((second - 1000) * 5, here));
+        assert!(second >= 1050 || state == State::Blind, "{state} at {second}");
+        assert_ne!(state, State::Silent);
+    }
+    assert_eq!(bench.hear(1091, FIRST, &sent_at(1091, here)), State::Alive);
+    let asked = |bench: &Bench| bench.told.iter().filter(|output| matches!(output, Output::Ask(_))).count();
+    assert_eq!((bench.then(1140, |_, _| ()), asked(&bench)), (State::Alive, 0));
+    bench.then(1141, |_, _| ());
+    assert_eq!(asked(&bench), 1, "it has caught up, and is silent now");
+}
+
+#[test]
+fn a_link_that_delivers_nothing_more_has_caught_up() {
+    let elsewhere = process(7, 2);
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &sent_at(0, elsewhere));
+    bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.then(1000, |watchdog, now| watchdog.link_up(now, FIRST));
+    for second in 1000..1030 {
+        assert_eq!(bench.hear(second, FIRST, &sent_at(second - 1000, elsewhere)), State::Blind);
+    }
+    assert_eq!(bench.then(1049, |_, _| ()), State::Blind);
+    assert_eq!(bench.then(1050, |_, _| ()), State::Unknown);
 }

@@ -1,0 +1,54 @@
+//! [`page`]: the table as a page of the documentation, with when, where and on what it was made.
+
+use std::process::Command;
+
+use lastbeat_host::Clock;
+
+use crate::faults::cast::{LOADED, Pace, QUIET};
+use crate::faults::outcome::{Outcome, Row, table};
+
+/// The page.
+pub fn page(rows: &[Row], pace: &Pace) -> String {
+    let wrong = rows.iter().filter(|row| !row.is_right()).count();
+    let skipped = rows.iter().filter(|row| matches!(row.outcome, Outcome::Skipped(_))).count();
+    let (loaded, rate, quiet) = (LOADED.len(), pace.rate, QUIET.len());
+    let threshold = humantime::format_duration(pace.threshold);
+    let (sent, stored) =
+        rows.iter().fold((0, 0), |(sent, stored), row| (sent + row.counts.sent, stored + row.counts.stored));
+    let unknown: u64 = rows.iter().map(|row| row.counts.lost_unknown()).sum();
+    let lies: usize = rows.iter().map(|row| row.false_verdicts).sum();
+    let mut text = format!(
+        "# Faults on real processes\n\n\
+         Made by `make faults` on {}, {}, commit {}. {loaded} publishers send {rate} readings a second each, {quiet} more only beat; \
+         threshold {threshold}. What is done and what each column means stands in [scenarios](../scenarios/README.md).\n\n",
+        Clock.now().utc.to_chrono().format("%Y-%m-%d"),
+        machine(),
+        commit(),
+    );
+    text.push_str(&format!(
+        "{} cases, {skipped} of them skipped, {wrong} not as they must be. {sent} readings sent, {stored} stored, {unknown} lost without \
+         anybody knowing; {lies} false verdicts.\n\n",
+        rows.len()
+    ));
+    text.push_str(&table(rows));
+    text
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let info = read("/proc/cpuinfo");
+    let model =
+        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, model)| model);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{processors} processors ({}, load {load} at the end), Linux {}", model.trim(), kernel.trim())
+}
+
+fn commit() -> String {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let output = Command::new("git").args(["-C", folder, "rev-parse", "--short", "HEAD"]).output();
+    let commit = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    commit.map_or_else(|| "unknown".to_owned(), |commit| String::from_utf8_lossy(&commit).trim().to_owned())
+}
