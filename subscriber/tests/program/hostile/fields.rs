@@ -19,7 +19,10 @@ fn one_that_makes_up_names_is_stopped_at_its_limit_and_lives_on() {
     hostile.raw("sensor/hostile", reading(7, 3).as_bytes());
     place.refused("fields", 2);
     let told = place.subscriber.logged("can't be read");
-    assert!(told.contains("sensor/hostile") && told.contains("field 4096") && told.contains("4096 different"), "{told}");
+    assert!(
+        told.contains("sensor/hostile") && told.contains("field 4096") && told.contains("4096 different"),
+        "{told}"
+    );
     let dir = place.end(200);
     assert_eq!(readings(dir.path(), "hostile"), 5);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM fields"), 4096 + 1, "the bystander has one");

@@ -39,8 +39,7 @@ impl Place {
         let file = dir.path().join("config.toml");
         std::fs::write(&file, config).unwrap();
         let (from, to) = bound();
-        let (subscriber, url) =
-            Subscriber::serve(dir.path(), &["--from", &from, "--config", file.to_str().unwrap()]);
+        let (subscriber, url) = Subscriber::serve(dir.path(), &["--from", &from, "--config", file.to_str().unwrap()]);
         let mut bystander = Publisher::connect(&to, "bystander", Header::default());
         bystander.reading(0);
         subscriber.expect("bystander", "unseen", "alive", "heard");
