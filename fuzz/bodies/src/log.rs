@@ -29,7 +29,7 @@ pub fn recovery(bytes: &[u8]) {
     let dir = crate::folder();
     let options = LogOptions {
         segment_bytes: u64::from(input.segment_bytes).max(1),
-        sync: SyncPolicy::Interval(Duration::from_secs(3600)),
+        sync: SyncPolicy::Interval(Duration::from_hours(1)),
         ..LogOptions::default()
     };
     let written: Vec<_> = input.records.iter().take(50).map(|(kind, body)| (*kind, body.clone())).collect();

@@ -53,7 +53,9 @@ fn each_target_takes_its_seeds_and_what_is_like_them() {
     for (name, target) in TARGETS {
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
-        seeds.iter().for_each(|seed| target(seed));
+        for seed in &seeds {
+            target(seed);
+        }
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
         for _ in 0..CHANGED {
             let (seed, other) = (&seeds[numbers.below(seeds.len())], &seeds[numbers.below(seeds.len())]);

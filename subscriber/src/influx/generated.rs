@@ -23,8 +23,9 @@ const POINTS: usize = 400;
 /// Short texts of what is special somewhere, and of letters between.
 fn text() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
-        ",", " ", "=", "\"", "'", "\\", "\\\\", "\n", "\r", "\t", "\0", "\u{7f}", "\u{85}", "#", "/", ";", "{", "}", "%",
-        "a", "b", "7", "i", "t", "ü", "Ω", "🜁", "\u{feff}", "\u{202e}", "\u{fffd}", "-", ".", "$", "time", "_field", "1e5",
+        ",", " ", "=", "\"", "'", "\\", "\\\\", "\n", "\r", "\t", "\0", "\u{7f}", "\u{85}", "#", "/", ";", "{", "}",
+        "%", "a", "b", "7", "i", "t", "ü", "Ω", "🜁", "\u{feff}", "\u{202e}", "\u{fffd}", "-", ".", "$", "time",
+        "_field", "1e5",
     ]);
     vec(pieces, 1..8).prop_map(|pieces| pieces.concat())
 }
@@ -66,12 +67,15 @@ async fn what_is_made_of_all_that_is_special_comes_back_as_it_went() {
             if row.contains_key(&stored) || *types.entry(stored.clone()).or_insert((kind, number)) != (kind, number) {
                 continue;
             }
-            row.insert(stored, match &value {
-                Value::Text(text) => json!(text),
-                Value::Boolean(boolean) => json!(boolean),
-                Value::Float(float) => json!(float),
-                Value::Integer(integer) => json!(f64::from(i32::try_from(*integer).unwrap())),
-            });
+            row.insert(
+                stored,
+                match &value {
+                    Value::Text(text) => json!(text),
+                    Value::Boolean(boolean) => json!(boolean),
+                    Value::Float(float) => json!(float),
+                    Value::Integer(integer) => json!(f64::from(i32::try_from(*integer).unwrap())),
+                },
+            );
             kept.push(name, value);
         }
         if kept.is_empty() {
@@ -87,12 +91,19 @@ async fn what_is_made_of_all_that_is_special_comes_back_as_it_went() {
     let mut following = start(server.follower(dir.path()), log.handle().clone(), CancellationToken::new()).unwrap();
     log.close(Duration::from_secs(10));
     following.ended().await.unwrap();
-    assert_eq!(following.lag.borrow().set_aside, 0, "{:?}", std::fs::read_to_string(dir.path().join("influx.refused.jsonl")));
+    assert_eq!(
+        following.lag.borrow().set_aside,
+        0,
+        "{:?}",
+        std::fs::read_to_string(dir.path().join("influx.refused.jsonl"))
+    );
     let rows = server.rows("SELECT * FROM \"sensor\"").await;
     assert_eq!(rows.len(), expected.len());
     for (row, expected) in rows.iter().zip(&expected) {
         let as_floats = |row: &BTreeMap<String, serde_json::Value>| -> BTreeMap<String, serde_json::Value> {
-            row.iter().map(|(name, value)| (name.clone(), value.as_f64().map_or(value.clone(), |float| json!(float)))).collect()
+            row.iter()
+                .map(|(name, value)| (name.clone(), value.as_f64().map_or(value.clone(), |float| json!(float))))
+                .collect()
         };
         assert_eq!(as_floats(row), as_floats(expected));
     }

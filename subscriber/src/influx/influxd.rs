@@ -84,10 +84,14 @@ impl Influxd {
     /// Each row with its columns' names, without what it does not have.
     pub async fn rows(&self, statement: &str) -> Vec<std::collections::BTreeMap<String, serde_json::Value>> {
         let series = self.series("", statement).await;
-        let columns: Vec<_> = series["columns"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+        let columns: Vec<_> =
+            series["columns"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
         let row = |values: &serde_json::Value| {
             let cells = columns.iter().zip(values.as_array().unwrap());
-            cells.filter(|(_, value)| !value.is_null()).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+            cells
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect()
         };
         series["values"].as_array().into_iter().flatten().map(row).collect()
     }

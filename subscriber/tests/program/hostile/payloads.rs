@@ -3,16 +3,19 @@
 use super::{Place, readings, refused_rows};
 use crate::support::count;
 
+/// How many messages a flood has.
+const MESSAGES: u32 = 1_500;
+
 #[test]
 fn what_can_not_be_read_is_counted_by_its_reason_and_what_is_merely_odd_is_stored() {
     let mut place = Place::new("");
     let mut hostile = place.hostile();
-    let many: String = (0..1025).map(|field| format!(",\"{field}\":1")).collect();
+    let many: Vec<_> = (0..1025).map(|field| format!("\"{field}\":1")).collect();
     let name = "n".repeat(64 << 10);
     let json = [
         "{\"a\":".to_owned(),
         "[".repeat(100_000),
-        format!("{{{}}}", &many[1..]),
+        format!("{{{}}}", many.join(",")),
         format!("{{\"{name}\":1}}"),
         r#"{"lastbeat":1,"sent":1e300,"fields":{"a":1}}"#.to_owned(),
         r#"{"lastbeat":1,"sent":99999999999999999999,"fields":{"a":1}}"#.to_owned(),
@@ -48,8 +51,8 @@ fn what_can_not_be_read_is_counted_by_its_reason_and_what_is_merely_odd_is_store
         place.beside();
     }
     let dir = place.end(200);
-    assert_eq!(refused_rows(dir.path()), json.len() as i64 + 4);
-    assert_eq!(readings(dir.path(), "hostile"), odd.len() as i64);
+    assert_eq!(refused_rows(dir.path()), i64::try_from(json.len()).unwrap() + 4);
+    assert_eq!(readings(dir.path(), "hostile"), i64::try_from(odd.len()).unwrap());
 }
 
 #[test]
@@ -58,18 +61,17 @@ fn a_flood_of_garbage_is_kept_in_part_only_and_holds_up_nobody() {
     let mut hostile = place.hostile();
     // Each is kept with 64 KiB: more than the store's 64 MiB in all.
     let mut garbage = vec![b'['; 100 << 10];
-    const MESSAGES: u64 = 1_500;
     for number in 0..MESSAGES {
-        garbage[..8].copy_from_slice(&number.to_be_bytes());
+        garbage[..4].copy_from_slice(&number.to_be_bytes());
         hostile.raw("sensor/hostile", &garbage);
         if number % 10 == 0 {
             place.beside();
         }
     }
-    place.refused("json", MESSAGES);
+    place.refused("json", MESSAGES.into());
     let dir = place.end(512);
     let bytes = count(dir.path(), "SELECT sum(octet_length(payload)) FROM refused");
     assert!((16 << 20..=64 << 20).contains(&bytes), "{bytes}");
     let dropped = count(dir.path(), "SELECT value FROM meta WHERE key = 'refused_dropped'");
-    assert_eq!(dropped + refused_rows(dir.path()), MESSAGES as i64);
+    assert_eq!(dropped + refused_rows(dir.path()), i64::from(MESSAGES));
 }
