@@ -268,13 +268,15 @@ mod tests {
         let message = decode(lastbeat_wire::Kind::Beat, &payload).unwrap();
         let link = Some(LinkNumber(0));
         let (kind, header) = (lastbeat_wire::Kind::Beat, &message.header);
-        let heard = Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None };
+        let heard =
+            Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None };
         assert_eq!(watchdog.heard(at(1031, 3600), &heard), Reception::Live);
     }
 
     fn replay_payload(watchdog: &mut Watchdog, now: Now, timed_by: Now, payload: &[u8]) {
         let received_at = decode(lastbeat_wire::Kind::Beat, payload).unwrap().header.sent_at.unwrap();
-        let message = Message { received_at, retained: false, late: false, resent: false, topic: b"beat/light", payload };
+        let message =
+            Message { received_at, retained: false, late: false, resent: false, topic: b"beat/light", payload };
         replay(watchdog, now, timed_by, &Record::Message(message));
     }
 }

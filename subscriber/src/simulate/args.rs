@@ -85,7 +85,11 @@ impl SimulateArgs {
         }
         let mut wanted = Wanted { threshold: self.threshold, ..Wanted::default() };
         if let Some(config) = &self.config {
-            let watch = WatchArgs { config: Some(config.clone()), threshold: self.threshold.map(Threshold::Fixed), ..WatchArgs::default() };
+            let watch = WatchArgs {
+                config: Some(config.clone()),
+                threshold: self.threshold.map(Threshold::Fixed),
+                ..WatchArgs::default()
+            };
             let settings = Settings::load(&watch)?;
             wanted.threshold = Some(settings.threshold);
             let link = |endpoint: &Endpoint| (endpoint.to_string(), matches!(endpoint, Endpoint::Mqtt(_)));

@@ -96,7 +96,8 @@ impl Fleet {
             if weather == Weather::Storm && !rules.contains_key(&member.id) && chance.yes(0.15) {
                 let threshold = Duration::from_nanos(member.interval * 3);
                 let expected = chance.yes(0.5);
-                rules.insert(member.id.clone(), PublisherRules { threshold: Some(threshold), adaptive: None, expected });
+                rules
+                    .insert(member.id.clone(), PublisherRules { threshold: Some(threshold), adaptive: None, expected });
             }
             publishers.push(member);
         }
