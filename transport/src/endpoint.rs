@@ -173,12 +173,11 @@ fn way_and_lock(url: &Url) -> Result<(Way, Lock), String> {
     }
     let key = key.map(PathBuf::from);
     let lock = match (way, server, allow) {
-        (Way::Connect, None, None) if key.is_none() => Lock::Open,
+        (_, None, None) if key.is_none() => Lock::Open,
         (Way::Connect, Some(server), None) => Lock::Client { server, key },
         (Way::Connect, None, None) => return Err("option key needs server=, the other side's public key".to_owned()),
         (Way::Connect, _, Some(_)) => return Err("option allow is for ?bind".to_owned()),
         (Way::Bind, Some(_), _) => return Err("option server is for whoever connects, not for ?bind".to_owned()),
-        (Way::Bind, None, None) if key.is_none() => Lock::Open,
         (Way::Bind, None, allow) => Lock::Server { key, allow: allow.map(PathBuf::from) },
     };
     Ok((way, lock))

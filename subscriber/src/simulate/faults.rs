@@ -186,7 +186,8 @@ impl Fault {
     pub fn mean(self, weather: Weather, targets: usize) -> Option<u64> {
         let targets = targets as u64;
         match (weather, self.target()) {
-            (Weather::Calm, _) | (_, _) if weather == Weather::Calm || targets == 0 => None,
+            (Weather::Calm, _) => None,
+            _ if targets == 0 => None,
             (Weather::Usual, _) => Some(self.hours() * HOUR / targets),
             (_, Target::Publisher) => Some(STORM * 40 / targets.max(40)),
             (_, Target::Host) => Some(STORM * 6 / targets.max(6)),

@@ -93,8 +93,8 @@ fn panel(
         let drawn: Vec<_> = points.iter().map(|(x, y)| (*x, y.max(up.start))).collect();
         chart.draw_series(LineSeries::new(drawn.iter().copied(), shade.stroke_width(2))).map_err(failed)?;
         chart.draw_series(drawn.iter().map(|point| Circle::new(*point, 4, shade.filled()))).map_err(failed)?;
-        let last = drawn.first().context("a line without points").copied()?;
-        let named = Text::new((*name).to_owned(), (last.0, last.1 * 1.25), label.clone().color(&shade));
+        let (x, y) = drawn.first().context("a line without points").copied()?;
+        let named = Text::new((*name).to_owned(), (x, y * 1.25), label.clone().color(&shade));
         chart.draw_series([named]).map_err(failed)?;
     }
     Ok(())

@@ -92,7 +92,6 @@ impl Observed {
             link: Some(LinkNumber(message.link)),
             resent: false,
             retained: message.retained,
-            resent: false,
             readable: message.readable,
             header: &message.header(),
             log: None,

@@ -65,12 +65,11 @@ impl Diagnosis {
     fn expecting_the_host(&self, context: &SslContext) -> Result<Ssl, ErrorStack> {
         let mut ssl = Ssl::new(context)?;
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(address) => ssl.param_mut().set_ip(address)?,
-            Err(_) => {
-                ssl.set_hostname(host)?;
-                ssl.param_mut().set_host(host)?;
-            }
+        if let Ok(address) = host.parse::<IpAddr>() {
+            ssl.param_mut().set_ip(address)?;
+        } else {
+            ssl.set_hostname(host)?;
+            ssl.param_mut().set_host(host)?;
         }
         Ok(ssl)
     }

@@ -157,8 +157,8 @@ const SECRET_HEAD: &str =
 const PUBLIC_HEAD: &str = "# The public half of a key pair for ZeroMQ CURVE. Anyone may know it.\n";
 
 fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    made.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         .map_err(|error| named(path, &error))
 }
 
