@@ -71,6 +71,8 @@ fn panel(
     let label = ("sans-serif", 13).into_font().color(&INK);
     chart
         .configure_mesh()
+        .x_labels(5)
+        .max_light_lines(1)
         .bold_line_style(INK.mix(0.35))
         .light_line_style(INK.mix(0.12))
         .axis_style(INK)

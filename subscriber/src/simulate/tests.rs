@@ -72,7 +72,7 @@ fn another_threshold_judges_the_same_world() {
     };
     let (short, long) = (at(12), at(200));
     assert_eq!(short.faults, long.faults);
-    assert_eq!(short.messages.sent, long.messages.sent);
+    assert!(!short.faults.is_empty());
     assert!(short.alarm_rates().0 >= long.alarm_rates().0);
 }
 
