@@ -167,7 +167,8 @@ impl Outbox {
         let taken = self.settled + self.in_flight.len() as u64;
         let held = self.spool.held();
         settle(&mut self.spool, &mut self.in_flight, &mut self.settled, taken.saturating_sub(unsent));
-        Left { unsent: unsent + held, kept: self.spool.close() }
+        let unsent = unsent + held;
+        Left { unsent, kept: self.spool.close().min(unsent) }
     }
 
     fn hand(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {

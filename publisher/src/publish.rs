@@ -46,15 +46,14 @@ pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result
     if !said? {
         tracing::warn!("the goodbye could not be sent within {span}");
     }
-    let fate = if kept >= unsent { "are kept for the next start" } else { "are lost" };
+    let fate = format!("{kept} of them are kept for the next start");
     if unsent > 0 && ended == Ended::BySource {
-        return Err(anyhow!(
-            "the end is reached, but {unsent} messages did not get through within {span}; they {fate}"
-        )
-        .into());
+        return Err(
+            anyhow!("the end is reached, but {unsent} messages did not get through within {span}; {fate}").into()
+        );
     }
     if unsent > 0 {
-        tracing::warn!("{unsent} messages did not get through; they {fate}");
+        tracing::warn!("{unsent} messages did not get through; {fate}");
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub struct Report {
     bad_lines: Limit,
     drop_lines: Limit,
     drops_told: u64,
+    sent_before: u64,
     stalled_since: Option<Monotonic>,
     stall_told: bool,
 }
@@ -56,7 +57,9 @@ impl Report {
             tracing::warn!("the buffer is full: {dropped} of the oldest messages dropped, {held} held");
             self.drops_told = tally.dropped;
         }
-        if !blocked {
+        // A backlog that gets through bit by bit is no stall.
+        let moves = std::mem::replace(&mut self.sent_before, tally.sent) != tally.sent;
+        if !blocked || moves {
             if self.stall_told {
                 tracing::info!("messages are taken again");
             }
@@ -87,7 +90,7 @@ impl Report {
             tally.dropped,
             tally.sent_again,
             left.unsent,
-            left.kept.min(left.unsent),
+            left.kept,
             self.bad_rows,
             self.empty_rows
         );
@@ -112,6 +115,22 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backlog_that_gets_through_bit_by_bit_is_no_stall() {
+        let mut report = Report::default();
+        let at = |seconds: u64| Monotonic(seconds * 1_000_000_000);
+        for second in 0..10 {
+            let tally = OutboxTally { sent: second / 2, ..OutboxTally::default() };
+            report.link(tally, 100, true, at(second));
+            assert!(!report.stall_told, "at {second} s");
+        }
+        let stands = OutboxTally { sent: 4, ..OutboxTally::default() };
+        report.link(stands, 100, true, at(10));
+        assert_eq!((report.stall_told, report.stall_line_at()), (false, Some(at(11))));
+        report.link(stands, 100, true, at(11));
+        assert!(report.stall_told);
+    }
 
     #[test]
     fn a_flood_is_told_by_twenty_lines_and_then_one_each_ten_seconds() {

@@ -13,12 +13,14 @@ use mosquitto::Mosquitto;
 use rusqlite::{Connection, OpenFlags};
 use support::scenarios;
 
-/// Rows of one publisher's file; the files of others follow it.
+/// Rows of one publisher's file, unless it is to go on and on; the files of others follow it.
 const ROWS: u64 = 400;
+const MANY_ROWS: u64 = 100_000;
 
 /// A store, its subscriber, and publishers of one id.
 struct Away {
     folder: tempfile::TempDir,
+    rows: u64,
     programs: PathBuf,
     /// Killed when they are dropped.
     running: Vec<Running>,
@@ -34,9 +36,9 @@ impl Drop for Running {
 }
 
 impl Away {
-    fn new() -> Self {
+    fn new(rows: u64) -> Self {
         let programs = Path::new(scenarios().get_program()).parent().unwrap().to_owned();
-        Self { folder: tempfile::tempdir().unwrap(), programs, running: Vec::new() }
+        Self { folder: tempfile::tempdir().unwrap(), rows, programs, running: Vec::new() }
     }
 
     fn program(&self, name: &str) -> Command {
@@ -60,7 +62,7 @@ impl Away {
     /// The `number`th process of the publisher.
     fn publish(&self, number: u64, to: &str) -> Running {
         let file = self.path(&format!("{number}.csv"));
-        let rows = (number * ROWS..(number + 1) * ROWS).map(|row| format!("{row}\n"));
+        let rows = (number * self.rows..(number + 1) * self.rows).map(|row| format!("{row}\n"));
         std::fs::write(&file, "n\n".to_owned() + &rows.collect::<String>()).unwrap();
         let mut publisher = self.program("lastbeat-publisher");
         publisher.arg("csv").arg(file).args([
@@ -112,7 +114,7 @@ impl Away {
         };
         for row in rows.query_map([], |row| row.get::<_, i64>(0)).unwrap() {
             let row = u64::try_from(row.unwrap()).unwrap();
-            stored.entry(row / ROWS).or_default().push(row);
+            stored.entry(row / self.rows).or_default().push(row);
         }
         stored
     }
@@ -125,12 +127,33 @@ impl Away {
     fn all_came_once(&self, complete: u64) {
         let stored = self.stored();
         assert!(stored.keys().copied().eq(0..=complete), "{:?}", stored.keys());
-        for (number, mut rows) in stored {
-            rows.sort_unstable();
+        for (number, rows) in stored {
             let count = rows.len() as u64;
-            assert!(rows.into_iter().eq(number * ROWS..number * ROWS + count), "of process {number}, {count} rows");
-            assert!(count >= if number == complete { ROWS } else { 50 }, "of process {number} {count} rows");
+            assert!(self.is_gapless(number, rows), "of process {number}, {count} rows");
+            assert!(count >= if number == complete { self.rows } else { 50 }, "of process {number} {count} rows");
         }
+    }
+
+    /// Whether the rows of a process came once each, and none before the last is missing.
+    fn is_gapless(&self, number: u64, mut rows: Vec<u64>) -> bool {
+        rows.sort_unstable();
+        let first = number * self.rows;
+        let end = first + rows.len() as u64;
+        rows.into_iter().eq(first..end)
+    }
+
+    fn wait_until_gapless(&self, number: u64, rows: usize) {
+        wait_until("what was lost is sent again", || {
+            let stored = self.stored().remove(&number).unwrap_or_default();
+            stored.len() >= rows && self.is_gapless(number, stored)
+        });
+    }
+
+    fn broker(&mut self, publishers: &Path, subscribers: &Path) -> Running {
+        let mut broker = self.program("lastbeat-broker");
+        let at = |path: &Path| format!("ipc://{}", path.display());
+        broker.args(["--publishers", &at(publishers), "--subscribers", &at(subscribers)]);
+        Running(broker.spawn().unwrap())
     }
 }
 
@@ -147,7 +170,7 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 #[test]
 fn over_mqtt_everything_arrives_once_though_the_broker_is_away_and_publishers_are_killed() {
     let mut mosquitto = Mosquitto::new("");
-    let (url, mut away) = (mosquitto.url(), Away::new());
+    let (url, mut away) = (mosquitto.url(), Away::new(ROWS));
     away.subscribe(&url);
     let first = away.publish(0, &url);
     away.wait_until_stored(0, 50);
@@ -169,7 +192,7 @@ fn over_mqtt_everything_arrives_once_though_the_broker_is_away_and_publishers_ar
 
 #[test]
 fn over_zeromq_everything_arrives_once_though_the_broker_comes_late_and_publishers_are_killed() {
-    let mut away = Away::new();
+    let mut away = Away::new(ROWS);
     let (publishers, subscribers) = (away.path("p"), away.path("s"));
     let [to, from] = [&publishers, &subscribers].map(|path| format!("zmq+ipc://{}", path.display()));
     away.subscribe(&from);
@@ -177,11 +200,29 @@ fn over_zeromq_everything_arrives_once_though_the_broker_comes_late_and_publishe
         away.publish_some(number, &to);
     }
     let mut last = away.publish(4, &to);
-    let mut broker = away.program("lastbeat-broker");
-    let at = |path: &Path| format!("ipc://{}", path.display());
-    broker.args(["--publishers", &at(&publishers), "--subscribers", &at(&subscribers)]);
-    away.running.push(Running(broker.spawn().unwrap()));
+    let broker = away.broker(&publishers, &subscribers);
+    away.running.push(broker);
     assert!(last.0.wait().unwrap().success());
     away.wait_until_stored(4, usize::try_from(ROWS).unwrap());
     away.all_came_once(4);
+}
+
+#[test]
+fn over_zeromq_what_a_killed_broker_and_a_killed_publisher_had_under_way_is_sent_again() {
+    let mut away = Away::new(MANY_ROWS);
+    let (publishers, subscribers) = (away.path("p"), away.path("s"));
+    let [to, from] = [&publishers, &subscribers].map(|path| format!("zmq+ipc://{}", path.display()));
+    away.subscribe(&from);
+    let broker = away.broker(&publishers, &subscribers);
+    let first = away.publish(0, &to);
+    away.wait_until_stored(0, 300);
+    drop(broker);
+    let broker = away.broker(&publishers, &subscribers);
+    away.running.push(broker);
+    away.wait_until_gapless(0, 2_000);
+    drop(first);
+    let second = away.publish(1, &to);
+    away.wait_until_stored(1, 300);
+    away.wait_until_gapless(0, 2_000);
+    drop(second);
 }

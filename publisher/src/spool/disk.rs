@@ -31,6 +31,8 @@ pub struct Disk {
     /// Before this nothing needs to be sent any more, and as much is written down.
     settled: Position,
     saved: Position,
+    /// Before this nothing is kept.
+    removed: Position,
     /// Messages that are not settled.
     waiting: u64,
     tended_at: Option<Monotonic>,
@@ -76,8 +78,8 @@ impl Disk {
             (settled, waiting) = (position, 1);
         }
         let progress = log.handle().progress();
-        let saved = settled;
-        Ok(Self { log, bounds, progress, reader, index, began: false, settled, saved, waiting, tended_at: None })
+        let (began, saved, removed, tended_at) = (false, settled, Position::START, None);
+        Ok(Self { log, bounds, progress, reader, index, began, settled, saved, removed, waiting, tended_at })
     }
 
     /// Appends a message of this process.
@@ -144,8 +146,11 @@ impl Disk {
             let old = self.index.behind(now.utc.minus(self.bounds.keep));
             let many = Position(self.settled.0.saturating_sub(self.bounds.kept));
             let before = old.max(many).min(self.settled);
-            self.index.forget_before(before);
-            self.log.handle().remove_before(before);
+            if before > self.removed {
+                self.removed = before;
+                self.index.forget_before(before);
+                self.log.handle().remove_before(before);
+            }
         }
         self.log.commit();
     }

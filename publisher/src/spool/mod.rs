@@ -8,6 +8,7 @@
 //! Where no folder can be had, or the disk takes nothing, messages are held in memory alone.
 
 mod disk;
+mod held;
 mod index;
 mod place;
 mod record;
@@ -16,12 +17,12 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::time::Duration;
 
 use lastbeat_log::{LogError, Position};
 use lastbeat_wire::{Kind, Monotonic, Now};
 
 pub use disk::{Disk, Kept};
+pub use held::{Bounds, Held, Span};
 pub use place::{Place, folder_name};
 
 /// So much of what is to be sent stays in memory, too: a receiver that is slow for a moment needs no disk.
@@ -34,37 +35,6 @@ const SLICE_BYTES: usize = 256 << 10;
 const READ_TRIES: u32 = 2_000;
 /// What a held message takes beside its payload.
 const OVERHEAD_BYTES: usize = size_of::<Held>();
-
-/// How much is kept; the oldest goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Bytes of messages that are to be sent.
-    pub unsent: u64,
-    /// Bytes of messages that were sent and may be asked for again …
-    pub kept: u64,
-    /// … and for how long.
-    pub keep: Duration,
-}
-
-/// Where a message stands in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// Its first byte.
-    pub from: Position,
-    /// Where the next one begins.
-    pub to: Position,
-}
-
-/// A message that is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// What it is.
-    pub kind: Kind,
-    /// Its bytes.
-    pub payload: Vec<u8>,
-    /// Where it stands in the log; `None` while that has not taken it.
-    pub span: Option<Span>,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -101,7 +71,7 @@ impl Spool {
     pub fn open(folder: &Path, bounds: Bounds, again: bool) -> Result<Self, LogError> {
         let disk = match Disk::open(folder, bounds, again) {
             Err(error @ LogError::Version { .. }) => {
-                let aside = set_aside(folder).map_err(|_| error)?;
+                let aside = place::set_aside(folder).map_err(|_| error)?;
                 tracing::warn!("spool {}: another version wrote it; it is now {}", folder.display(), aside.display());
                 Disk::open(folder, bounds, again)?
             }
@@ -316,18 +286,4 @@ impl Spool {
         self.appended = self.appended.saturating_sub(1);
         Some(held)
     }
-}
-
-/// Moves a folder out of the way.
-fn set_aside(folder: &Path) -> std::io::Result<std::path::PathBuf> {
-    for number in 1..=u32::MAX {
-        let mut name = folder.as_os_str().to_owned();
-        name.push(format!(".aside-{number}"));
-        let aside = std::path::PathBuf::from(name);
-        if !aside.try_exists()? {
-            std::fs::rename(folder, &aside)?;
-            return Ok(aside);
-        }
-    }
-    Err(std::io::ErrorKind::AlreadyExists.into())
 }

@@ -1,7 +1,7 @@
-//! [`Place`]: where on the disk a publisher's spool is. Makes no folders.
+//! [`Place`]: where on the disk a publisher's spool is. Opens none.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lastbeat_transport::Endpoint;
@@ -59,6 +59,20 @@ fn readable(text: &str) -> String {
     let end = (0..=text.len().min(SHOWN_BYTES)).rfind(|end| text.is_char_boundary(*end)).unwrap_or_default();
     let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | '+');
     text[..end].chars().map(|letter| if plain(letter) { letter } else { '_' }).collect()
+}
+
+/// Moves a folder out of the way; where it is then.
+pub fn set_aside(folder: &Path) -> std::io::Result<PathBuf> {
+    for number in 1..=u32::MAX {
+        let mut name = folder.as_os_str().to_owned();
+        name.push(format!(".aside-{number}"));
+        let aside = PathBuf::from(name);
+        if !aside.try_exists()? {
+            std::fs::rename(folder, &aside)?;
+            return Ok(aside);
+        }
+    }
+    Err(std::io::ErrorKind::AlreadyExists.into())
 }
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv): a spool must be found again by every version of this program.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lastbeat_wire::{Encoding, Header, Message, ProcessIdentity, UtcNanos, encode};
 
