@@ -280,7 +280,7 @@ async fn a_server_with_a_certificate_of_an_authority_of_ones_own_is_trusted_with
         InfluxConfig::parse(&url, |_| None).unwrap()
     };
     let stop = CancellationToken::new();
-    let follower = Influx::open(config(&others), dir.path()).unwrap();
+    let follower = Influx::open(config(&others), dir.path(), crate::standby::alone()).unwrap();
     let mut following = start(follower, log.handle().clone(), stop.clone()).unwrap();
     let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
     let error = lag.trouble.unwrap().error;
@@ -289,7 +289,7 @@ async fn a_server_with_a_certificate_of_an_authority_of_ones_own_is_trusted_with
     stop.cancel();
     following.ended().await.unwrap();
 
-    let follower = Influx::open(config(&ours), dir.path()).unwrap();
+    let follower = Influx::open(config(&ours), dir.path(), crate::standby::alone()).unwrap();
     finish(start(follower, log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
     assert_eq!(server.count("sensor", "lux").await, 1);
     // The export asks by the same way.

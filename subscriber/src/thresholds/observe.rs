@@ -91,6 +91,7 @@ impl Observed {
             kind: topic.kind,
             link: Some(LinkNumber(message.link)),
             retained: message.retained,
+            resent: false,
             readable: message.readable,
             header: &message.header(),
             log: None,
