@@ -6,7 +6,7 @@ help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
 	@echo "make test   install what the tests talk to, and run every test"
 	@echo "make page   build the live page that the subscriber serves (npm)"
-	@echo "make check  formatting, lints, documentation, generated dashboards"
+	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties"
 
@@ -23,16 +23,21 @@ page:
 
 HISTORIES ?= 30000
 PROPTEST_CASES ?= 20000
+CRASHES ?= 1000
+KILLS ?= 100
 soak:
 	PROPTEST_CASES=$(HISTORIES) cargo test --profile soak --locked -p lastbeat-watchdog --test properties
 	PROPTEST_CASES=$(PROPTEST_CASES) cargo test --profile soak --locked -p lastbeat-wire -p lastbeat-log -p lastbeat-watchdog \
-	    --lib --test codec --test extremes
+	    --lib --test codec --test extremes -- --skip crashes::
+	PROPTEST_CASES=$(CRASHES) cargo test --profile soak --locked -p lastbeat-log --lib crashes::
+	LASTBEAT_KILLS=$(KILLS) cargo test --profile soak --locked -p lastbeat-subscriber --test program killed_under_load
 
 check: setup-run
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	grafana/dashboards.py --check
+	scripts/deny
 
 setup-run:
 	@scripts/install build

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use lastbeat_host::Clock;
 use lastbeat_transport::{
     Arrival, Batch, Endpoint, Handed, Incoming, LinkIndex, Outbound, PublishOptions, SubscribeOptions, Subscription,
-    publish, subscribe,
+    publish, subscribe, zeromq::KeyPair,
 };
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -32,7 +32,8 @@ fn main() -> anyhow::Result<()> {
             let total = count(1, 2_000_000)?;
             throughput("bare zmq::proxy", &Between::proxy()?, total)?;
             throughput("lastbeat-broker that keeps nothing", &Between::broker(&["--keep", "0"])?, total)?;
-            throughput("lastbeat-broker", &Between::broker(&[])?, total)
+            throughput("lastbeat-broker", &Between::broker(&[])?, total)?;
+            throughput("lastbeat-broker with keys", &Between::locked()?, total)
         }
         Some("latency") => latency(&Between::broker(&[])?),
         Some("mqtt") => mqtt(arguments.get(1).context("measure mqtt URL")?, count(2, 20_000)?),
@@ -45,6 +46,7 @@ struct Between {
     child: Child,
     publishers: String,
     subscribers: String,
+    _keys: Option<tempfile::TempDir>,
 }
 
 impl Between {
@@ -52,6 +54,26 @@ impl Between {
         let program = std::env::current_exe()?.with_file_name("../lastbeat-broker");
         let any = "tcp://127.0.0.1:0";
         Self::start(Command::new(program).args(["--json", "--publishers", any, "--subscribers", any]).args(options))
+    }
+
+    /// The broker with a key and a list with one entry, which all ends share.
+    fn locked() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let key = KeyPair::generate()?;
+        key.write(&folder.path().join("key"))?;
+        let entry = format!("[all]\nkey = \"{}\"\npublish = ['0', '1', 'site/*']\nsubscribe = true\n", key.public());
+        std::fs::write(folder.path().join("allow"), entry)?;
+        let program = std::env::current_exe()?.with_file_name("../lastbeat-broker");
+        let any = "tcp://127.0.0.1:0";
+        let keys = ["--key", &path("key"), "--allow", &path("allow")];
+        let mut command = Command::new(program);
+        let mut between = Self::start(command.args(["--json", "--publishers", any, "--subscribers", any]).args(keys))?;
+        for url in [&mut between.publishers, &mut between.subscribers] {
+            *url += &format!("?key={}&server={}", path("key"), path("key.pub"));
+        }
+        between._keys = Some(folder);
+        Ok(between)
     }
 
     fn proxy() -> anyhow::Result<Self> {
@@ -67,7 +89,7 @@ impl Between {
         let (Some(publishers), Some(subscribers)) = (first("publishers"), first("subscribers")) else {
             bail!("no addresses in {line:?}")
         };
-        Ok(Self { child, publishers, subscribers })
+        Ok(Self { child, publishers, subscribers, _keys: None })
     }
 }
 

@@ -16,7 +16,7 @@ use anyhow::Context;
 use lastbeat_host::Clock;
 use lastbeat_transport::{
     ZmqEndpoint,
-    zeromq::{Monitor, PeerEvent, SocketSettings, open, prepare},
+    zeromq::{Curve, Gate, Guard, Monitor, PeerEvent, Purpose, SocketSettings, open, prepare},
 };
 use lastbeat_wire::Monotonic;
 
@@ -48,6 +48,12 @@ pub struct Broker {
     traffic: Traffic,
     warned: Option<Monotonic>,
     drain: Duration,
+    has_key: bool,
+    /// Handshakes that failed.
+    strangers: u64,
+    /// Where keys are bound to publishers.
+    guard: Option<Guard>,
+    gate: Option<Gate>,
     context: zmq::Context,
 }
 
@@ -64,13 +70,13 @@ impl Stopper {
 
 impl Broker {
     /// Opens all addresses.
-    pub fn start(options: &Options) -> anyhow::Result<(Self, Stopper)> {
+    pub fn start(options: &Options, curve: &Curve) -> anyhow::Result<(Self, Stopper)> {
         let context = zmq::Context::new();
         context.set_io_threads(i32::from(options.io_threads)).context("can't set the number of I/O threads")?;
-        let settings =
-            SocketSettings { high_water_mark: options.high_water_mark as usize, keepalive: options.keepalive };
-        let (front, publishers) = socket(&context, zmq::XSUB, "publishers", settings)?;
-        let (back, subscribers) = socket(&context, zmq::XPUB, "subscribers", settings)?;
+        let settings = SocketSettings { high_water_mark: options.high_water_mark(), keepalive: options.keepalive };
+        let gate = curve.gate(&context).context("can't let keys in")?;
+        let (front, publishers) = socket(&context, zmq::XSUB, settings, curve)?;
+        let (back, subscribers) = socket(&context, zmq::XPUB, settings, curve)?;
         let delivery = Delivery::new(back, options.patience).context("can't set up the subscribers' socket")?;
         let addresses = Addresses {
             publishers: bind(&front, &options.publishers)?,
@@ -94,6 +100,10 @@ impl Broker {
             traffic: Traffic::new(Clock.now().monotonic),
             warned: None,
             drain: options.drain,
+            has_key: curve.is_on(),
+            strangers: 0,
+            guard: curve.guard(),
+            gate,
             context,
         };
         Ok((broker, Stopper(stopper)))
@@ -157,7 +167,13 @@ impl Broker {
 
     /// Forwards one message of any number of frames; whether there was one.
     fn forward_message(&mut self) -> zmq::Result<bool> {
-        let Some(first) = receive(&self.front)? else { return Ok(false) };
+        let Some(mut first) = receive(&self.front)? else { return Ok(false) };
+        if let Some(guard) = &mut self.guard
+            && !guard.admits(&mut first)
+        {
+            self.traffic.counts.forbidden = guard.refused();
+            return self.pass_over(first).map(|()| true);
+        }
         let mut more = more(&first);
         let (mut bytes, mut frames) = (first.len() as u64, 1);
         let delivered = self.delivery.send_first(&first, more)?;
@@ -183,6 +199,14 @@ impl Broker {
         Ok(true)
     }
 
+    /// Takes the rest of a message that goes nowhere.
+    fn pass_over(&self, mut frame: zmq::Message) -> zmq::Result<()> {
+        while frame.get_more() {
+            frame = self.front.recv_msg(0)?;
+        }
+        Ok(())
+    }
+
     fn forward_subscriptions(&mut self) -> anyhow::Result<()> {
         for _ in 0..BURST {
             let Some(subscription) = receive(self.delivery.socket()).context("can't read a subscription")? else {
@@ -205,7 +229,13 @@ impl Broker {
                 match event {
                     PeerEvent::Joined => tracing::debug!("a {kind} has come"),
                     PeerEvent::Left => tracing::debug!("a {kind} has left or did not answer in time"),
-                    PeerEvent::Stranger => tracing::warn!("handshake with a {kind} failed: it hangs, or is no ZeroMQ"),
+                    PeerEvent::Stranger(failure) => {
+                        self.strangers += 1;
+                        if self.strangers.is_power_of_two() {
+                            let (why, times) = (failure.of_a_stranger(self.has_key), self.strangers);
+                            tracing::warn!("handshake with a {kind} failed: {why} ({times} such failures so far)");
+                        }
+                    }
                     PeerEvent::Nobody => {}
                 }
             }
@@ -236,11 +266,17 @@ impl Broker {
         let left = self.drain.saturating_sub(Clock.now().monotonic.since(start));
         let linger = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         self.delivery.socket().set_linger(linger).context("can't wait for what was sent")?;
-        let Self { publishers, subscribers, front, delivery, control, mut context, traffic, .. } = self;
-        drop((publishers, subscribers, front, delivery, control));
+        let Self { publishers, subscribers, front, delivery, control, gate, mut context, traffic, .. } = self;
+        drop((publishers, subscribers, front, delivery, control, gate));
         // The stopper's socket was closed by its thread. Waits until the I/O threads have written what they held.
         context.destroy().context("can't wait for what was sent")?;
-        tracing::info!("stopped after {} messages, {} dropped", traffic.counts.messages, traffic.counts.dropped);
+        let counts = traffic.counts;
+        tracing::info!(
+            "stopped after {} messages, {} dropped, {} forbidden",
+            counts.messages,
+            counts.dropped,
+            counts.forbidden
+        );
         Ok(())
     }
 }
@@ -254,12 +290,17 @@ struct Ready {
 fn socket(
     context: &zmq::Context,
     kind: zmq::SocketType,
-    name: &str,
     settings: SocketSettings,
+    curve: &Curve,
 ) -> anyhow::Result<(zmq::Socket, Monitor)> {
+    let (name, purpose) = match kind {
+        zmq::XSUB => ("publishers", Purpose::Publish),
+        _ => ("subscribers", Purpose::Subscribe),
+    };
     let make = || {
         let socket = context.socket(kind)?;
         prepare(&socket, settings)?;
+        curve.prepare(&socket, purpose)?;
         let monitor = Monitor::new(context, &socket, name)?;
         Ok::<_, zmq::Error>((socket, monitor))
     };

@@ -56,7 +56,7 @@ impl Keeper {
             Ok(request) => request,
             Err(error) => {
                 tracing::debug!("what a subscriber asks can't be read: {error}");
-                counts.refused += 1;
+                counts.unanswered += 1;
                 return Ok(());
             }
         };
@@ -66,7 +66,7 @@ impl Keeper {
         }
         if self.ring.is_on() {
             self.ring.forget(now);
-            counts.refused += u64::from(!self.resender.take(&self.ring, request));
+            counts.unanswered += u64::from(!self.resender.take(&self.ring, request));
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Keeper {
         if now.since(since) >= PATIENCE {
             self.steps.retain(|step| !matches!(step, Step::Send(other, _) if *other == inbox));
             self.blocked = None;
-            counts.refused += 1;
+            counts.unanswered += 1;
         }
     }
 
@@ -132,7 +132,7 @@ impl Keeper {
             (self.second, self.passed_on) = (now, 0);
         }
         if self.passed_on >= (PASSED_ON / counts.publishers.max(1)).max(PASSED_ON_AT_LEAST) {
-            counts.refused += 1;
+            counts.unanswered += 1;
             return Ok(());
         }
         self.passed_on += 1;

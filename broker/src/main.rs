@@ -12,13 +12,19 @@ mod traffic;
 
 use std::{
     io::{IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::Parser;
+use lastbeat_transport::zeromq::{Curve, KeyPair};
 use tracing_subscriber::EnvFilter;
 
-use crate::{broker::Broker, options::Options};
+use crate::{
+    broker::Broker,
+    options::{Command, Options},
+};
 
 fn main() -> ExitCode {
     // clap ends with exit code 2 on bad usage.
@@ -34,8 +40,19 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let (broker, stopper) = Broker::start(options)?;
-    signals::stop_on_signal(stopper)?;
+    if let Some(Command::Keygen { out }) = &options.command {
+        return generate_key(out);
+    }
+    let curve = Curve::read(&options.lock())?;
+    let (broker, stopper) = Broker::start(options, &curve)?;
+    signals::listen(stopper, curve.allowed().cloned())?;
+    match &curve {
+        Curve::Server { key, allowed: None } => {
+            tracing::warn!("public key {}; without --allow everyone who knows it may come in", key.public());
+        }
+        Curve::Server { key, .. } => tracing::info!("public key {}", key.public()),
+        Curve::Off | Curve::Client { .. } => {}
+    }
     let addresses = broker.addresses();
     tracing::info!("ready: {addresses}");
     if options.json {
@@ -43,6 +60,13 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stdout(), "{}", addresses.to_json());
     }
     broker.run()
+}
+
+fn generate_key(out: &Path) -> anyhow::Result<()> {
+    let key = KeyPair::generate()?;
+    let public = key.write(out).context("can't write a key file")?;
+    tracing::info!("wrote {} and {}", out.display(), public.display());
+    writeln!(std::io::stdout(), "{}", key.public()).context("can't print the public key")
 }
 
 fn log_to_stderr() {

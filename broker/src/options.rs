@@ -1,9 +1,9 @@
 //! [`Options`]: what the broker is told on its command line.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
-use lastbeat_transport::{Endpoint, Way, ZmqEndpoint};
+use clap::{Parser, Subcommand};
+use lastbeat_transport::{Endpoint, Way, ZmqEndpoint, zeromq::Lock};
 
 /// Passes messages from publishers to subscribers over ZeroMQ (XSUB to XPUB).
 ///
@@ -11,8 +11,12 @@ use lastbeat_transport::{Endpoint, Way, ZmqEndpoint};
 /// has subscribed to stays with its publisher. A subscriber that reads slowly slows the publishers down; one that does
 /// not read at all is passed by once the broker's patience is used up, so that it can't hold up the others.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct Options {
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Where publishers connect to; may be given several times.
     ///
     /// `tcp://HOST:PORT` or `ipc:///PATH`. HOST is an address (`[::1]` for IPv6) or `*` for all; port 0 takes a free one.
@@ -23,12 +27,14 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "tcp://127.0.0.1:5556")]
     pub subscribers: Vec<ZmqEndpoint>,
 
-    /// Most messages held for each peer: those received from a publisher, and those that a subscriber has not taken yet.
+    /// Most messages held for each peer: those received from a publisher, and those that a subscriber has not taken yet
+    /// [default: 100000, with keys 20000].
     ///
     /// libzmq's own 1,000 is a millisecond of full load. At 200 bytes a message 100,000 are some 30 MB for a peer that
-    /// is as far behind as it may be, and nothing for one that keeps up.
-    #[arg(long, value_name = "MESSAGES", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub high_water_mark: u32,
+    /// is as far behind as it may be, and nothing for one that keeps up. A subscriber that is full must take half of them
+    /// within the broker's patience; what is encrypted takes it longer.
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub high_water_mark: Option<u32>,
 
     /// How long a full subscriber is waited for before messages pass it by.
     ///
@@ -59,23 +65,72 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub io_threads: u8,
 
+    /// Key pair (see `keygen`): publishers and subscribers then need its public half, and all that travels is encrypted.
+    ///
+    /// Without it the key pair in `LASTBEAT_KEY`, if there is an allow-list.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+
+    /// Whose keys come in, which ids each may publish as, and which may subscribe (TOML). Without it all keys do all.
+    ///
+    /// Read again at SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub allow: Option<PathBuf>,
+
     /// Prints one line of JSON with the addresses on stdout once they are open.
     #[arg(long)]
     pub json: bool,
 }
 
-const AFTER_HELP: &str = "\
-Examples:
+/// What the broker's program does besides passing messages on.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes a key pair for ZeroMQ CURVE: writes FILE, which only its owner may read, and FILE.pub, and prints the public
+    /// key. Overwrites nothing.
+    Keygen {
+        /// Where to.
+        #[arg(long, value_name = "FILE", default_value = "lastbeat.key")]
+        out: PathBuf,
+    },
+}
+
+impl Options {
+    /// Most messages held for each peer.
+    pub fn high_water_mark(&self) -> usize {
+        let default = if self.lock() == Lock::Open { 100_000 } else { 20_000 };
+        self.high_water_mark.unwrap_or(default) as usize
+    }
+
+    /// Which keys are asked for.
+    pub fn lock(&self) -> Lock {
+        match (&self.key, &self.allow) {
+            (None, None) => Lock::Open,
+            (key, allow) => Lock::Server { key: key.clone(), allow: allow.clone() },
+        }
+    }
+}
+
+const AFTER_HELP: &str = r#"Examples:
   lastbeat-broker
       Publishers connect to tcp://127.0.0.1:5555, subscribers to tcp://127.0.0.1:5556.
   lastbeat-broker --publishers 'tcp://*:5555' --subscribers 'tcp://*:5556' --subscribers ipc:///run/lastbeat.sock
-      Both are open to the network, and subscribers on this machine may use a socket file. There is no encryption and
-      no password in this: open it to networks that you trust.
+      Both are open to the network, and subscribers on this machine may use a socket file. Without --key there is no
+      encryption and no password in this: open it to networks that you trust.
+  lastbeat-broker keygen --out broker.key
+  lastbeat-broker --key broker.key --allow allow.toml
+      Only who has a key on the list comes in. allow.toml has a table for each key, called by its name:
+        [kitchen]
+        key = "…"                             # the line in kitchen.key.pub
+        publish = ["kitchen", "site-a/*"]     # the ids it may publish as; "*" for all
+        [watch]
+        key = "…"
+        subscribe = true
+      Publishers and subscribers name both keys: zmq+tcp://HOST:5555?key=kitchen.key&server=broker.key.pub
 
 The log goes to stderr: traffic, drops and peers each 10 s in which there were any. LASTBEAT_LOG=debug shows more,
 NO_COLOR=1 takes the colours out.
 
-Exit codes: 0 after SIGTERM or SIGINT; 1 when an address can't be opened or forwarding fails; 2 on bad usage.";
+Exit codes: 0 after SIGTERM or SIGINT; 1 when an address or a key can't be opened or forwarding fails; 2 on bad usage."#;
 
 fn address(text: &str) -> Result<ZmqEndpoint, String> {
     // libzmq's own way to write a free port.

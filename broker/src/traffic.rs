@@ -18,12 +18,14 @@ pub struct Counts {
     pub bytes_out: u64,
     /// Messages that at least one subscriber was passed by with.
     pub dropped: u64,
+    /// Messages that their senders' keys may not send.
+    pub forbidden: u64,
     /// Messages that were sent again to those who asked.
     pub resent: u64,
     /// Requests to send again that came.
     pub requests: u64,
     /// Requests that were not answered: not to be read, too many, or of a subscriber that takes nothing.
-    pub refused: u64,
+    pub unanswered: u64,
     /// Publishers there now.
     pub publishers: usize,
     /// Subscribers there now.
@@ -77,18 +79,21 @@ impl fmt::Display for Report {
         let rate = |now: u64, before: u64| (now - before) as f64 / over.as_secs_f64();
         write!(
             f,
-            "{:.0} messages/s, {:.3} MB/s in, {:.3} MB/s out; {} dropped, {} in all; {} publishers, {} subscribers",
+            "{:.0} messages/s, {:.3} MB/s in, {:.3} MB/s out; {} dropped, {} in all; ",
             rate(counts.messages, since.messages),
             rate(counts.bytes_in, since.bytes_in) / 1e6,
             rate(counts.bytes_out, since.bytes_out) / 1e6,
             counts.dropped - since.dropped,
-            counts.dropped,
-            counts.publishers,
-            counts.subscribers
+            counts.dropped
         )?;
-        if counts.requests > since.requests || counts.resent > since.resent || counts.refused > since.refused {
+        if counts.forbidden > 0 {
+            write!(f, "{} forbidden, {} in all; ", counts.forbidden - since.forbidden, counts.forbidden)?;
+        }
+        write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)?;
+        if counts.requests > since.requests || counts.resent > since.resent || counts.unanswered > since.unanswered {
             let (resent, requests) = (counts.resent - since.resent, counts.requests - since.requests);
-            write!(f, "; {resent} sent again for {requests} requests, {} refused", counts.refused - since.refused)?;
+            let unanswered = counts.unanswered - since.unanswered;
+            write!(f, "; {resent} sent again for {requests} requests, {unanswered} unanswered")?;
         }
         Ok(())
     }
@@ -110,13 +115,16 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
-        assert!(report.ends_with("subscribers"), "{report}");
+        assert!(!report.contains("forbidden") && report.ends_with("subscribers"), "{report}");
         assert!(traffic.due().is_none());
-        (traffic.counts.resent, traffic.counts.requests, traffic.counts.refused) = (7, 2, 1);
+        (traffic.counts.resent, traffic.counts.requests, traffic.counts.unanswered) = (7, 2, 1);
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
-        assert!(report.ends_with("; 7 sent again for 2 requests, 1 refused"), "{report}");
+        assert!(report.ends_with("; 7 sent again for 2 requests, 1 unanswered"), "{report}");
         let due = due.plus(REPORT_EVERY);
         traffic.counts.subscribers = 1;
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
+        traffic.counts.forbidden = 3;
+        let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
+        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 subscribers"), "{report}");
     }
 }

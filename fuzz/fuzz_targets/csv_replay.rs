@@ -1,35 +1,4 @@
-//! Any bytes as a CSV file: it is refused with a reason or replayed to its end; rows are readings, bad, or nothing.
+//! See `bodies`.
 #![no_main]
 
-use lastbeat_publisher::source::csv::{CsvSource, Repeat, Settings};
-use lastbeat_publisher::source::{Source, Step};
-use lastbeat_wire::{Monotonic, Now, UtcNanos, Value};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let mut file = tempfile::NamedTempFile::new_in("/dev/shm").expect("a temporary file");
-    std::io::Write::write_all(&mut file, bytes).expect("a temporary file");
-    let mut settings = Settings::new(file.path());
-    settings.repeat = Repeat::Once;
-    let now = Now { monotonic: Monotonic(0), utc: UtcNanos(0) };
-    let mut source = match CsvSource::open(settings) {
-        Ok(source) => source,
-        Err(error) => return drop(error.to_string()),
-    };
-    // A row takes a byte at least.
-    for _ in 0..bytes.len() + 3 {
-        match source.advance(now) {
-            Ok(Step::Reading { .. }) => {
-                for (_, value) in source.reading().fields.iter() {
-                    assert!(!matches!(value, Value::Float(float) if !float.is_finite()));
-                }
-                assert!(!source.place().is_empty());
-            }
-            Ok(Step::Bad(error)) => drop(error.to_string()),
-            Ok(Step::Nothing | Step::Later(_)) => {}
-            Ok(Step::End) => return,
-            Err(error) => return drop(error.to_string()),
-        }
-    }
-    panic!("it never ends");
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lastbeat_fuzz_bodies::run("csv_replay", bytes));

@@ -1,11 +1,16 @@
 //! [`Damage`]: what of the log was lost or unreadable, and where its bytes were put.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use crate::disk::{self, Disk};
 use crate::position::Position;
+
+/// Held while bytes are set aside: two readers may meet the same damage at once.
+static SETTING_ASIDE: Mutex<()> = Mutex::new(());
 
 /// What kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +59,17 @@ impl fmt::Display for Damage {
 
 /// The damage at `range`, its bytes copied into the directory `damaged/`. `None` if they have been before: each damage is
 /// reported once, by whoever first meets it.
-pub(crate) fn set_aside(dir: &Path, kind: DamageKind, range: Range<u64>, bytes: &[u8]) -> Option<Damage> {
-    let path = dir.join("damaged").join(format!("{:020}-{:020}", range.start, range.end));
-    let set_aside = match keep(&path, bytes) {
-        Ok(()) => Some(path),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return None,
+pub(crate) fn set_aside(
+    disk: &mut impl Disk,
+    dir: &Path,
+    kind: DamageKind,
+    range: Range<u64>,
+    bytes: &[u8],
+) -> Option<Damage> {
+    let path = place(dir, &range);
+    let set_aside = match keep(disk, &path, bytes) {
+        Ok(true) => Some(path),
+        Ok(false) => return None,
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "log: cannot keep a copy of damaged bytes");
             None
@@ -68,19 +79,29 @@ pub(crate) fn set_aside(dir: &Path, kind: DamageKind, range: Range<u64>, bytes: 
 }
 
 /// A whole segment moved into `damaged/`.
-pub(crate) fn move_aside(dir: &Path, range: Range<u64>, segment: &Path) -> io::Result<Damage> {
-    let path = dir.join("damaged").join(format!("{:020}-{:020}", range.start, range.end));
-    std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
-    std::fs::rename(segment, &path)?;
+pub(crate) fn move_aside(disk: &mut impl Disk, dir: &Path, range: Range<u64>, segment: &Path) -> io::Result<Damage> {
+    let path = place(dir, &range);
+    disk::make_dir(disk, disk::directory(&path))?;
+    // A killed process may have left its bytes in the kernel only.
+    let mut file = disk.open(segment)?;
+    disk.sync(&mut file)?;
+    disk.rename(segment, &path)?;
+    disk.sync_dir(dir)?;
     let (from, to) = (Position(range.start), Position(range.end));
     Ok(Damage { kind: DamageKind::Segment, from, to, set_aside: Some(path) })
 }
 
-fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-    let mut file = std::fs::File::create_new(path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
-        // A part of a copy would pass for the whole one later; that it can't be removed either is no news.
-        let _ = std::fs::remove_file(path);
-    })
+fn place(dir: &Path, range: &Range<u64>) -> PathBuf {
+    dir.join("damaged").join(format!("{:020}-{:020}", range.start, range.end))
+}
+
+/// Keeps a copy; false if there is one. One that is there is whole: a part of it, left by a process that was killed,
+/// would pass for the damage having been reported.
+fn keep(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let _one_at_a_time = SETTING_ASIDE.lock().unwrap_or_else(PoisonError::into_inner);
+    if path.try_exists()? {
+        return Ok(false);
+    }
+    disk::make_dir(disk, disk::directory(path))?;
+    disk::write_whole_on(disk, path, bytes).map(|()| true)
 }

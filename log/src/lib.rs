@@ -19,11 +19,15 @@
 mod blocking;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod crashes;
 mod damage;
 mod disk;
 mod error;
 mod handle;
 mod log;
+#[cfg(test)]
+mod machine;
 mod options;
 mod position;
 mod progress;
@@ -35,6 +39,7 @@ mod segment;
 mod writer;
 
 pub use damage::{Damage, DamageKind};
+pub use disk::write_whole;
 pub use error::{AppendError, LogError};
 pub use handle::LogHandle;
 pub use log::Log;

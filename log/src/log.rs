@@ -9,7 +9,7 @@ use std::time::Duration;
 use lastbeat_host::Clock;
 use tokio::sync::watch;
 
-use crate::disk::{Disk, FileSystem};
+use crate::disk::{self, Disk, FileSystem};
 use crate::error::{AppendError, LogError};
 use crate::handle::LogHandle;
 use crate::options::LogOptions;
@@ -50,11 +50,11 @@ impl Log {
         Self::open_on(FileSystem, dir, options)
     }
 
-    pub(crate) fn open_on(disk: impl Disk, dir: &Path, options: LogOptions) -> Result<(Self, Recovery), LogError> {
+    pub(crate) fn open_on(mut disk: impl Disk, dir: &Path, options: LogOptions) -> Result<(Self, Recovery), LogError> {
         options.check()?;
-        std::fs::create_dir_all(dir).map_err(|source| LogError::io("create", dir, source))?;
+        disk::make_dir(&mut disk, dir).map_err(|source| LogError::io("create", dir, source))?;
         let lock = lock(dir)?;
-        let Recovered { segments, resume, end, beyond, recovery } = crate::recovery::recover(dir)?;
+        let Recovered { segments, resume, end, beyond, recovery } = crate::recovery::recover(&mut disk, dir)?;
         let resume = resume.filter(|_| options.not_before.0 <= end);
         let next = if resume.is_some() { end } else { beyond.max(options.not_before.0) };
 

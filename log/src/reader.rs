@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::blocking::block_on;
 use crate::damage::{self, Damage, DamageKind};
+use crate::disk::FileSystem;
 use crate::error::LogError;
 use crate::position::Position;
 use crate::progress::{Closed, Progress};
@@ -169,7 +170,8 @@ impl Reader {
         let skip = record::next_record(&self.buffer, place.from).unwrap_or(self.buffer.len());
         let to = if skip == self.buffer.len() { place.end } else { place.from + skip as u64 };
         let bytes = &self.buffer[..skip];
-        damage.extend(damage::set_aside(&self.shared.dir, DamageKind::Records, place.from..to, bytes));
+        let range = place.from..to;
+        damage.extend(damage::set_aside(&mut FileSystem, &self.shared.dir, DamageKind::Records, range, bytes));
         self.position = to;
         Ok(())
     }
@@ -191,6 +193,11 @@ impl<'a> Batch<'a> {
     /// Where the batch after this one begins: the cursor once all of this one is dealt with.
     pub fn end(&self) -> Position {
         Position(self.end)
+    }
+
+    /// How many bytes of the log it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     /// Whether there is no record in it.

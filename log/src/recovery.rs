@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::damage::{self, Damage, DamageKind};
+use crate::disk::{self, Disk};
 use crate::error::LogError;
 use crate::position::Position;
 use crate::record;
@@ -34,14 +35,16 @@ pub(crate) struct Recovered {
     pub(crate) recovery: Recovery,
 }
 
-pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
+pub(crate) fn recover(disk: &mut impl Disk, dir: &Path) -> Result<Recovered, LogError> {
     let mut damage = Vec::new();
     let mut segments: BTreeMap<u64, Segment> = BTreeMap::new();
     let (mut last, mut beyond) = (None::<Examined<'_>>, 0);
     for base in segment::list(dir)? {
         let mut examined = Examined::open(dir, base)?;
         beyond = beyond.max(examined.end);
-        let Some(follows) = examined.check_header(last.as_ref().map(|last| last.end), &mut damage)? else { continue };
+        let Some(follows) = examined.check_header(disk, last.as_ref().map(|last| last.end), &mut damage)? else {
+            continue;
+        };
         if let Some(previous) = last.as_ref().and_then(|last| segments.get_mut(&last.base)) {
             if previous.end < follows {
                 let (from, to) = (Position(previous.end), Position(follows));
@@ -55,7 +58,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     }
     let (mut end, mut resume) = (beyond, None);
     if let Some(mut last) = last {
-        let is_whole = last.check_tail(&mut damage)?;
+        let is_whole = last.check_tail(disk, &mut damage)?;
         resume = (is_whole && last.end == beyond).then_some(last.base);
         end = last.end;
         segments.insert(last.base, Segment { end, follows: segments[&last.base].follows });
@@ -77,14 +80,19 @@ struct Examined<'a> {
 impl<'a> Examined<'a> {
     fn open(dir: &'a Path, base: u64) -> Result<Self, LogError> {
         let path = segment::path(dir, base);
-        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = OpenOptions::new().read(true).open(&path);
         let file = file.map_err(|source| LogError::io("open", &path, source))?;
         let length = file.metadata().map_err(|source| LogError::io("look at", &path, source))?.len();
         Ok(Self { dir, base, path, file, end: base + length })
     }
 
     /// Where the segment before should end by this one's header. `None` if there is nothing here to be read.
-    fn check_header(&mut self, previous: Option<u64>, damage: &mut Vec<Damage>) -> Result<Option<u64>, LogError> {
+    fn check_header(
+        &mut self,
+        disk: &mut impl Disk,
+        previous: Option<u64>,
+        damage: &mut Vec<Damage>,
+    ) -> Result<Option<u64>, LogError> {
         let mut bytes = Vec::new();
         self.read(HEADER_SPAN, &mut bytes)?;
         match Header::from_bytes(&bytes, self.base) {
@@ -95,26 +103,29 @@ impl<'a> Examined<'a> {
         self.read(u64::MAX, &mut bytes)?;
         let records = bytes.get(HEADER_BYTES..).unwrap_or_default();
         if record::next_record(records, self.base + HEADER_SPAN).is_none() {
-            let moved = damage::move_aside(self.dir, self.base..self.end, &self.path);
+            let moved = damage::move_aside(disk, self.dir, self.base..self.end, &self.path);
             damage.push(moved.map_err(|source| LogError::io("set aside", &self.path, source))?);
             return Ok(None);
         }
         let range = self.base..self.base + HEADER_SPAN;
-        damage.extend(damage::set_aside(self.dir, DamageKind::Header, range, &bytes[..HEADER_BYTES]));
+        damage.extend(damage::set_aside(disk, self.dir, DamageKind::Header, range, &bytes[..HEADER_BYTES]));
         let header = Header { base: self.base, follows: previous.unwrap_or(self.base) };
-        self.file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.write_all(&header.to_bytes()))
-            .and_then(|()| self.file.sync_all())
+        disk.open(&self.path)
+            .and_then(|mut file| {
+                disk::write_all(disk, &mut file, 0, &header.to_bytes())?;
+                disk.sync(&mut file)
+            })
             .map_err(|source| LogError::io("repair the header of", &self.path, source))?;
         Ok(Some(header.follows))
     }
 
     /// Looks at every record of the last segment, and leaves out a torn tail: its bytes stay where they are, and what
     /// follows will be in another segment, so that their positions are not used again. Says whether there was none.
-    fn check_tail(&mut self, damage: &mut Vec<Damage>) -> Result<bool, LogError> {
+    fn check_tail(&mut self, disk: &mut impl Disk, damage: &mut Vec<Damage>) -> Result<bool, LogError> {
         // What a killed process left in the kernel shall be on the disk before it is said to be.
-        self.file.sync_all().map_err(|source| LogError::io("sync", &self.path, source))?;
+        disk.open(&self.path)
+            .and_then(|mut file| disk.sync(&mut file))
+            .map_err(|source| LogError::io("sync", &self.path, source))?;
         let mut bytes = Vec::new();
         self.read(u64::MAX, &mut bytes)?;
         let mut at = HEADER_BYTES;
@@ -126,11 +137,11 @@ impl<'a> Examined<'a> {
             let from = self.base + at as u64;
             let Some(skip) = record::next_record(&bytes[at..], from) else { break };
             let range = from..from + skip as u64;
-            damage.extend(damage::set_aside(self.dir, DamageKind::Records, range, &bytes[at..at + skip]));
+            damage.extend(damage::set_aside(disk, self.dir, DamageKind::Records, range, &bytes[at..at + skip]));
             at += skip;
         }
         let cut = self.base + at as u64;
-        damage.extend(damage::set_aside(self.dir, DamageKind::TornTail, cut..self.end, &bytes[at..]));
+        damage.extend(damage::set_aside(disk, self.dir, DamageKind::TornTail, cut..self.end, &bytes[at..]));
         self.end = cut;
         Ok(false)
     }

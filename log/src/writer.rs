@@ -110,7 +110,12 @@ impl<D: Disk> Writer<D> {
             Some(header) => {
                 self.sync()?;
                 let path = segment::path(&self.shared.dir, header.base);
-                let file = self.persist("create", |writer| writer.disk.create(&path))?;
+                let file = self.persist("create", |writer| {
+                    let file = writer.disk.create(&path)?;
+                    // Before anything is written: what is said to be on the disk must not be in a file without a name.
+                    writer.disk.sync_dir(&writer.shared.dir)?;
+                    Ok(file)
+                })?;
                 self.file = Some((header.base, file));
                 let begun = Segment { end: header.base + HEADER_SPAN, follows: header.follows };
                 self.shared.segments.lock().insert(header.base, begun);
@@ -247,13 +252,17 @@ impl<D: Disk> Writer<D> {
                 return;
             }
             let path = segment::path(&self.shared.dir, base);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(%error, path = %path.display(), "log: cannot remove a segment that all have read");
-                    return;
-                }
-                Ok(()) | Err(_) => drop(self.shared.segments.lock().remove(&base)),
+            // One after the other also on the disk: without the later of two segments the earlier one would stand before
+            // a gap, which looks like a loss.
+            let removed = match self.disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => self.disk.sync_dir(&self.shared.dir),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(%error, path = %path.display(), "log: cannot remove a segment that all have read");
+                return;
             }
+            self.shared.segments.lock().remove(&base);
         }
     }
 }

@@ -36,6 +36,7 @@ Exit codes:
 
 Environment:
   LASTBEAT_ID, LASTBEAT_TO, LASTBEAT_SPOOL  for --id, --to, --spool
+  LASTBEAT_KEY  what would stand in the file key= of zmq+…, where the URL has server= and no key=
   LASTBEAT_LOG  what is logged to stderr: error, warn, info (default), debug
   NO_COLOR      no colours in the log";
 
@@ -69,7 +70,8 @@ pub struct LinkArgs {
     #[arg(long, value_name = "NAME", env = "LASTBEAT_ID")]
     pub id: PublisherId,
     /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://user@host:port or
-    /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL
+    /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL. With keys (see
+    /// lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub; with certificates: mqtts://…?ca=FILE&cert=FILE&key=FILE
     #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
     pub to: Endpoint,
     /// How messages are written

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::faults::args::FaultsArgs;
 use crate::folder::check_keep;
 use crate::how::How;
 use crate::hub::Transport;
@@ -34,6 +35,8 @@ pub enum Command {
     BothDown(DownArgs),
     /// Measures how soon verdicts are known, over and over
     Latency(LatencyArgs),
+    /// Does everything that can go wrong to every process, alone and in pairs, and counts what is lost and what is false
+    Faults(FaultsArgs),
 }
 
 /// How to play.

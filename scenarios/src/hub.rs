@@ -79,7 +79,7 @@ impl Hub {
 
     fn mosquitto(address: Ipv4Addr, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
         let (publishers, subscribers) = (free_port(address)?, free_port(Ipv4Addr::LOCALHOST)?);
-        let command = mosquitto(folder, &[publishers, subscribers])?;
+        let command = mosquitto(folder, &[publishers, subscribers], "")?;
         let (lines, line) = hear(|line| line.ends_with(" running"));
         let program = Program { name: "mosquitto".to_owned(), command, reads: Reads::Stderr(lines) };
         let process = Process::start(program, folder, feed)?;
@@ -105,13 +105,13 @@ fn wait_for(line: &Receiver<String>, process: &Process) -> anyhow::Result<String
         .with_context(|| format!("{} can't be reached: {}", process.name(), process.log_tail(3)))
 }
 
-/// A Mosquitto with a configuration and a data folder of its own.
-fn mosquitto(folder: &Path, listeners: &[SocketAddr]) -> anyhow::Result<Command> {
+/// A Mosquitto with a configuration and a data folder of its own; `more` is added to the configuration.
+pub fn mosquitto(folder: &Path, listeners: &[SocketAddr], more: &str) -> anyhow::Result<Command> {
     let mut command = programs::installed("mosquitto", "mosquitto")?;
     let data = folder.join("mosquitto");
     std::fs::create_dir_all(&data).with_context(|| format!("make {}", data.display()))?;
     let place = data.display();
-    let mut config = format!("persistence true\npersistence_location {place}/\nallow_anonymous true\n");
+    let mut config = format!("persistence true\npersistence_location {place}/\nallow_anonymous true\n{more}");
     if rustix::process::geteuid().is_root() {
         // Else it becomes a user who can't write there.
         config.push_str("user root\n");

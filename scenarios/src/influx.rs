@@ -90,6 +90,17 @@ impl Influx {
         Ok(self.ask(&query)?.len() as u64)
     }
 
+    /// How many readings of a publisher it has that have this field, of all times.
+    ///
+    /// # Errors
+    /// What the server refuses, or when it doesn't answer.
+    pub fn count(&self, publisher: &str, field: &str) -> anyhow::Result<u64> {
+        let query = format!("SELECT count(\"{field}\") FROM sensor WHERE publisher = '{publisher}'");
+        let rows = self.ask(&query)?;
+        // Without a point there is no row.
+        Ok(rows.first().and_then(|row| row[1].as_u64()).unwrap_or_default())
+    }
+
     /// The rows of the answer, each an array that begins with the time.
     fn ask(&self, query: &str) -> anyhow::Result<Vec<Value>> {
         let mut client = Client::new(&self.base, &self.database);

@@ -4,6 +4,7 @@ mod checks;
 mod cli;
 mod events;
 mod export;
+mod faults;
 mod folder;
 mod how;
 mod hub;
@@ -54,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             let setting = Setting { threshold, transport, influx: None, how: None, keep, cast: Cast::Nobody };
             measure(&how, runs, setting)
         }
+        Command::Faults(args) => faults::run(&args),
     }
 }
 

@@ -38,6 +38,11 @@ impl Network {
         Ok(network)
     }
 
+    /// The address in there.
+    pub fn far(&self) -> Ipv4Addr {
+        self.far
+    }
+
     /// Cuts the cable: nothing gets through, and nobody is told.
     pub fn cut(&self) -> anyhow::Result<()> {
         self.ip("-netns {name} link set cable down")

@@ -1,6 +1,8 @@
 //! [`Stored`]: what the subscriber's store holds, read without writing to it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use lastbeat_wire::UtcNanos;
@@ -82,6 +84,52 @@ impl Stored {
         let query = "SELECT count(*) FROM readings JOIN publishers ON publishers.id = publisher WHERE name = ?1";
         let count: Vec<i64> = self.rows(query, publisher, |row| row.get(0))?;
         Ok(count.into_iter().map(i64::cast_unsigned).sum())
+    }
+
+    /// How many readings of a publisher there are that differ in a field.
+    pub fn distinct(&self, publisher: &str, field: &str) -> anyhow::Result<u64> {
+        let query = format!(
+            "SELECT count(DISTINCT json_extract(fields, '$.{field}')) FROM readings
+             JOIN publishers ON publishers.id = publisher WHERE name = ?1"
+        );
+        let count: Vec<i64> = self.rows(&query, publisher, |row| row.get(0))?;
+        Ok(count.into_iter().map(i64::cast_unsigned).sum())
+    }
+
+    /// Of a publisher's readings whose field is a number in a range, the one with the largest: that number, and its time.
+    pub fn last_number(
+        &self,
+        publisher: &str,
+        field: &str,
+        range: Range<u64>,
+    ) -> anyhow::Result<Option<(u64, UtcNanos)>> {
+        let (from, to) = (range.start, range.end);
+        let query = format!(
+            "SELECT json_extract(fields, '$.{field}') AS number, time_ns FROM readings
+             JOIN publishers ON publishers.id = publisher
+             WHERE name = ?1 AND number >= {from} AND number < {to} ORDER BY number DESC LIMIT 1"
+        );
+        let last: Vec<(i64, i64)> = self.rows(&query, publisher, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(last.first().map(|(number, time)| (number.cast_unsigned(), UtcNanos(*time))))
+    }
+
+    /// From the earliest to the latest time of a publisher's readings, in one of the columns of times.
+    pub fn span(&self, publisher: &str, column: &str) -> anyhow::Result<Duration> {
+        let query = format!(
+            "SELECT coalesce(min({column}), 0), coalesce(max({column}), 0) FROM readings
+             JOIN publishers ON publishers.id = publisher WHERE name = ?1"
+        );
+        let ends: Vec<(i64, i64)> = self.rows(&query, publisher, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(ends.iter().map(|(first, last)| UtcNanos(*last).since(UtcNanos(*first))).sum())
+    }
+
+    /// How many messages could not be read.
+    pub fn refused(&self) -> anyhow::Result<u64> {
+        let count: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM refused", (), |row| row.get(0))
+            .with_context(|| format!("read store {}", self.path.display()))?;
+        Ok(count.cast_unsigned())
     }
 
     /// How many messages of a publisher never came, at the last count.

@@ -1,6 +1,5 @@
 //! [`Announcer`]: tells flips on stdout, as JSON for machines or a line for people; the rest on stderr.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use chrono::SecondsFormat;
@@ -8,34 +7,31 @@ use lastbeat_watchdog::{Flip, Notice, Unwatched};
 use lastbeat_wire::UtcNanos;
 use serde::Serialize;
 
-/// How flips are told on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::outlet::Outlet;
+
+/// How flips are told on stdout. Nobody waits for whoever reads it.
+#[derive(Debug, Clone)]
 pub enum Announcer {
     /// One JSON object a line.
-    Json,
+    Json(Outlet),
     /// One line for people.
-    Text,
+    Text(Outlet),
     /// Not on stdout, where the live table is, but in the log.
     Quiet,
 }
 
 impl Announcer {
     /// Tells a change of state.
-    pub fn flip(self, flip: &Flip) {
-        let told = match self {
-            Self::Json => {
+    pub fn flip(&self, flip: &Flip) {
+        match self {
+            Self::Json(stdout) => {
                 let told = Told { flip, alive: flip.to.alive() };
-                serde_json::to_string(&told).map_err(io::Error::other).and_then(|json| line(&json))
+                let mut line = serde_json::to_vec(&told).expect("invariant: a flip has only string keys");
+                line.push(b'\n');
+                stdout.put(line);
             }
-            Self::Text => line(&format!("{}  {}", shown(flip.at), sentence(flip))),
-            Self::Quiet => {
-                tracing::info!("{}", sentence(flip));
-                Ok(())
-            }
-        };
-        if let Err(error) = told {
-            // Whoever read our output has gone; the flip is in the log and the store all the same.
-            tracing::debug!("stdout: {error}");
+            Self::Text(stdout) => stdout.put(format!("{}  {}\n", shown(flip.at), sentence(flip)).into_bytes()),
+            Self::Quiet => tracing::info!("{}", sentence(flip)),
         }
     }
 }
@@ -68,12 +64,6 @@ struct Told<'a> {
     #[serde(flatten)]
     flip: &'a Flip,
     alive: Option<bool>,
-}
-
-fn line(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
 }
 
 /// A flip for people: what, why, and on what evidence.

@@ -1,11 +1,13 @@
 //! The command line: what it takes, and how it explains itself.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
+use crate::threshold::Threshold;
+use crate::thresholds::ThresholdsArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
@@ -30,6 +32,10 @@ pub enum Command {
     SampleConfig,
     /// Write readings or heartbeats as a table, from the store or from InfluxDB.
     Export(ExportArgs),
+    /// Record when messages come, without what is in them, into a file.
+    Capture(CaptureArgs),
+    /// Tell what thresholds would mean for the publishers of a capture: false alarms, and how soon an end is known.
+    Thresholds(ThresholdsArgs),
 }
 
 /// How to watch. What stands here goes before what stands in the configuration file.
@@ -43,9 +49,12 @@ pub struct WatchArgs {
     pub store: Option<PathBuf>,
     #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
-    /// The silence that is allowed [default: 50s].
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-    pub threshold: Option<Duration>,
+    /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.
+    #[arg(long, value_name = "URL")]
+    pub standby_for: Option<String>,
+    /// The silence that is allowed, or "adaptive": learned from each publisher's own gaps [default: 50s].
+    #[arg(long, value_name = "SPAN|adaptive")]
+    pub threshold: Option<Threshold>,
     /// A publisher that is missed when it is never heard at all; may be given several times.
     #[arg(long, value_name = "ID")]
     pub expect: Vec<String>,
@@ -95,8 +104,8 @@ pub struct HttpArgs {
     pub http_key: Option<PathBuf>,
 }
 
-const INFLUX_HELP: &str =
-    "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET";
+const INFLUX_HELP: &str = "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET; https:// with ca=FILE for an authority of \
+     your own";
 
 const LONG_HELP: &str = "\
 EXAMPLES
@@ -105,18 +114,29 @@ EXAMPLES
     lastbeat-subscriber --from zmq+tcp://127.0.0.1:5556 --store lastbeat.db
   The readings of an hour, as a spreadsheet takes them:
     lastbeat-subscriber export --store lastbeat.db --publisher light-1 --since 1h --out light-1.csv
+  When messages come, for an hour, beside a subscriber that runs:
+    lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
+  What thresholds would fit:
+    lastbeat-subscriber thresholds --capture arrivals.jsonl
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:
     LASTBEAT_HTTP_TOKEN=SECRET lastbeat-subscriber --from mqtt://broker.example --http 0.0.0.0:8787
     curl -fsS -H 'Authorization: Bearer SECRET' http://watch.example:8787/api/v1/beat/backup
 
+  A second watchdog on the same broker, that ships in the first one's place while that one is down:
+    lastbeat-subscriber --from mqtt://broker.example --name watch-2 --influx http://influx.example:8086/lastbeat \\
+      --standby-for http://watch-1.example:8787
+
 TRANSPORTS
-  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE]
+  zmq+tcp://HOST:PORT[?bind]   zmq+ipc:///PATH[?bind]   mqtt://[USER@]HOST[:PORT]   mqtts://…[?ca=FILE&cert=FILE&key=FILE]
+  With keys (see lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub   zmq+…?bind&key=FILE&allow=FILE
 
 ENVIRONMENT
   LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
-  LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN   secrets
+  LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN,
+  LASTBEAT_STANDBY_TOKEN   secrets; the last one is the leader's LASTBEAT_HTTP_TOKEN
+  LASTBEAT_KEY   what would stand in the file key= of zmq+…, where the URL has none
   LASTBEAT_LOG   what is logged: error, warn, info (default), debug, trace; or per module
   NO_COLOR       no colours
 

@@ -7,13 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use lastbeat_log::SyncPolicy;
 use lastbeat_transport::Endpoint;
-use lastbeat_watchdog::PublisherRules;
+use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
+use crate::standby::StandbyConfig;
+use crate::threshold::{DEFAULT, Span, Threshold};
 
 /// The file that `sample-config` prints; all of its values are the defaults.
 pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
@@ -27,10 +29,14 @@ pub struct Settings {
     pub store: PathBuf,
     /// Where to ship, too.
     pub influx: Option<InfluxConfig>,
+    /// The subscriber that this one stands by for.
+    pub standby_for: Option<StandbyConfig>,
     /// Where the page and the API are served, if they are.
     pub http: Option<HttpConfig>,
     /// The silence that is allowed, unless a publisher has its own rule. At least a millisecond.
     pub threshold: Duration,
+    /// Between which bounds it is learned instead, where it is adaptive; then it begins with `threshold`.
+    pub adaptive: Option<Bounds>,
     /// This subscriber's name to an MQTT broker.
     pub name: Option<String>,
     /// When the log is forced to the disk.
@@ -50,7 +56,10 @@ struct File {
     from: Vec<String>,
     store: Option<PathBuf>,
     influx: Option<String>,
-    threshold: Option<Span>,
+    standby_for: Option<String>,
+    threshold: Option<Threshold>,
+    at_least: Option<Span>,
+    at_most: Option<Span>,
     name: Option<String>,
     sync: Option<String>,
     retain_mib: Option<u32>,
@@ -62,21 +71,11 @@ struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FilePublisher {
-    threshold: Option<Span>,
+    threshold: Option<Threshold>,
+    at_least: Option<Span>,
+    at_most: Option<Span>,
     expected: bool,
-}
-
-/// A duration as people write it: `50s`, `1m 30s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
-    }
+    token_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -92,9 +91,14 @@ impl Settings {
         Self::merge(args, file)
     }
 
+    /// The same with the configuration file's text.
+    pub fn parse(args: &WatchArgs, toml: &str) -> anyhow::Result<Self> {
+        Self::merge(args, toml::from_str(toml)?)
+    }
+
     fn merge(args: &WatchArgs, file: File) -> anyhow::Result<Self> {
         let from = if args.from.is_empty() { &file.from } else { &args.from };
-        let http = HttpConfig::from_env(&args.http, file.http)?;
+        let mut http = HttpConfig::from_env(&args.http, file.http)?;
         if from.is_empty() && !http.as_ref().is_some_and(|http| http.asked_for) {
             bail!(
                 "nothing to listen to: give --from URL, or `from` in the configuration file; or --http ADDRESS for beats \
@@ -105,21 +109,26 @@ impl Settings {
         if from.len() > 63 {
             bail!("{} links are given, at most 63 are possible", from.len());
         }
-        let threshold = args.threshold.or(file.threshold.map(|span| span.0)).unwrap_or(Duration::from_secs(50));
-        check_threshold("threshold", threshold)?;
+        let all = Threshold::for_all(args.threshold.or(file.threshold), file.at_least, file.at_most)?;
+        let (threshold, adaptive) = (all.fixed.unwrap_or(DEFAULT), all.adaptive);
         let mut publishers = HashMap::new();
         for (id, rules) in file.publishers {
-            let threshold = rules.threshold.map(|span| span.0);
-            if let Some(threshold) = threshold {
-                check_threshold(&format!("threshold of publisher {id}"), threshold)?;
+            if let (Some(token_file), Some(http)) = (&rules.token_file, &mut http) {
+                http.credentials.add_beats(id.clone(), token_file)?;
             }
-            publishers.insert(id, PublisherRules { threshold, expected: rules.expected });
+            let own = Threshold::for_one(&id, rules.threshold, rules.at_least, rules.at_most, adaptive)?;
+            let rules = PublisherRules { threshold: own.fixed, adaptive: own.adaptive, expected: rules.expected };
+            publishers.insert(id, rules);
         }
         for id in &args.expect {
             let id = id.parse::<PublisherId>().context("--expect")?;
             publishers.entry(id).or_default().expected = true;
         }
         let influx = args.influx.as_ref().or(file.influx.as_ref());
+        let standby_for = args.standby_for.as_ref().or(file.standby_for.as_ref());
+        if let Some(url) = standby_for.filter(|_| influx.is_none()) {
+            bail!("standby_for {url:?} says who ships to InfluxDB, and there is none: give --influx URL, the leader's");
+        }
         let sync = args.sync.as_ref().or(file.sync.as_ref());
         let max_publishers = file.max_publishers.unwrap_or(1_000_000);
         if !(1..=u32::MAX as usize).contains(&max_publishers) {
@@ -129,8 +138,10 @@ impl Settings {
             from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
             influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
+            standby_for: standby_for.map(|url| StandbyConfig::from_env(url)).transpose()?,
             http,
             threshold,
+            adaptive,
             name: args.name.clone().or(file.name),
             sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
             retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
@@ -146,7 +157,9 @@ impl Settings {
 
     /// How soon a dead link must be noticed.
     pub fn keepalive(&self) -> Duration {
-        (self.threshold / 5).max(Duration::from_millis(100))
+        let adaptive = self.publishers.values().filter_map(|own| own.adaptive).chain(self.adaptive);
+        let shortest = adaptive.map(|bounds| bounds.at_least).fold(self.threshold, Duration::min);
+        (shortest / 5).max(Duration::from_millis(100))
     }
 }
 
@@ -155,14 +168,6 @@ pub fn log_dir(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".log");
     name.into()
-}
-
-fn check_threshold(what: &str, threshold: Duration) -> anyhow::Result<()> {
-    const YEAR: Duration = Duration::from_hours(8784);
-    if !(Duration::from_millis(1)..=YEAR).contains(&threshold) {
-        bail!("{what} is {}, it may be 1ms to 366days", humantime::format_duration(threshold));
-    }
-    Ok(())
 }
 
 fn parse_sync(text: &str) -> anyhow::Result<SyncPolicy> {
@@ -184,8 +189,7 @@ mod tests {
     use super::*;
 
     fn settings(args: &WatchArgs, toml: &str) -> Result<Settings, String> {
-        let file = toml::from_str(toml).map_err(|error| error.to_string())?;
-        Settings::merge(args, file).map_err(|error| format!("{error:#}"))
+        Settings::parse(args, toml).map_err(|error| format!("{error:#}"))
     }
 
     fn from_memory() -> WatchArgs {
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file() {
-        let args = WatchArgs { threshold: Some(Duration::from_secs(3)), ..from_memory() };
+        let args = WatchArgs { threshold: Some(Threshold::Fixed(Duration::from_secs(3))), ..from_memory() };
         let merged = settings(&args, "threshold = '9s'\nfrom = ['memory://y']\nsync = 'always'").unwrap();
         assert_eq!(merged.threshold, Duration::from_secs(3));
         assert_eq!(merged.from, ["memory://x".parse().unwrap()]);
@@ -216,8 +220,9 @@ mod tests {
         let args = WatchArgs { expect: vec!["a".into()], ..from_memory() };
         let merged = settings(&args, "[publishers.a]\nthreshold = '2m'\n[publishers.'b/c']\nexpected = true").unwrap();
         let rules = |id: &str| merged.publishers[&id.parse::<PublisherId>().unwrap()];
-        assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), expected: true });
-        assert_eq!(rules("b/c"), PublisherRules { threshold: None, expected: true });
+        let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+        assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), ..expected });
+        assert_eq!(rules("b/c"), expected);
     }
 
     #[test]

@@ -12,14 +12,18 @@ use lastbeat_watchdog::{
     Watchdog,
 };
 use lastbeat_wire::{
-    Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
+    Body, Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
 };
 
 use crate::record::{Message, Record, kind};
 use crate::recover::{Ask, Recoverer, Recovery};
+use crate::refusals::{Reason, Refusals, RefusedBy, Teller};
+use crate::vocabulary::{News, TooMany, Vocabulary};
 
 /// Of a message that can't be read, so many bytes are kept.
 const REFUSED_PAYLOAD_BYTES: usize = 64 * 1024;
+/// Of a reason so many characters are told in the log; the store has more of it.
+const TOLD_CHARACTERS: usize = 300;
 
 /// What was counted since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Totals {
     pub messages: u64,
     /// Messages that could not be read, kept with the reason.
     pub refused: u64,
+    /// These by their reasons.
+    pub refused_by: RefusedBy,
     /// Messages that had come before, dropped.
     pub duplicates: u64,
     /// Messages of publishers beyond the most that may be.
@@ -64,25 +70,70 @@ pub enum Finding {
     Exited(PublisherId, ProcessIdentity, Evidence),
 }
 
+/// What the intake appends to: the log, or a simulated one.
+pub trait Journal {
+    /// Appends a record in memory, see [`Log::append`].
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError>;
+    /// Hands what was appended to the writer, see [`Log::commit`].
+    fn commit(&mut self);
+    /// Where the next record will stand.
+    fn end(&self) -> Position;
+    /// Bytes that wait for the disk.
+    fn pending_bytes(&self) -> u64;
+}
+
+impl Journal for Log {
+    fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError> {
+        Log::append(self, kind, body)
+    }
+
+    fn commit(&mut self) {
+        Log::commit(self);
+    }
+
+    fn end(&self) -> Position {
+        Log::end(self)
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        Log::pending_bytes(self)
+    }
+}
+
 /// The watchdog and the log, fed with events.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Intake<J = Log> {
     watchdog: Watchdog,
     recoverer: Recoverer,
-    log: Log,
+    log: J,
     totals: Totals,
+    refusals: Refusals,
+    /// Tells of publishers beyond the most that may be.
+    too_many: Teller,
+    vocabulary: Vocabulary,
     last_received: UtcNanos,
     /// Most bytes that may wait for the disk.
     pending_bytes: u64,
 }
 
-impl Intake {
+impl<J: Journal> Intake<J> {
     /// Takes over a watchdog that has begun, and an open log that holds at most `pending_bytes` in memory; `askable` tells
     /// of each link whether what was lost on it can be asked for.
-    pub fn new(watchdog: Watchdog, log: Log, pending_bytes: u64, askable: impl IntoIterator<Item = bool>) -> Self {
+    pub fn new(watchdog: Watchdog, log: J, pending_bytes: u64, askable: impl IntoIterator<Item = bool>) -> Self {
+        let vocabulary = Vocabulary::new(watchdog.max_publishers());
         let mut recoverer = Recoverer::new(askable);
         watchdog.missing().for_each(|missing| recoverer.missing(&missing));
-        Self { watchdog, recoverer, log, totals: Totals::default(), last_received: UtcNanos(i64::MIN), pending_bytes }
+        Self {
+            watchdog,
+            recoverer,
+            log,
+            totals: Totals::default(),
+            refusals: Refusals::default(),
+            too_many: Teller::default(),
+            vocabulary,
+            last_received: UtcNanos(i64::MIN),
+            pending_bytes,
+        }
     }
 
     /// Who is alive.
@@ -92,7 +143,7 @@ impl Intake {
 
     /// What was counted.
     pub fn totals(&self) -> Totals {
-        Totals { recovery: self.recoverer.counted(), ..self.totals }
+        Totals { refused_by: self.refusals.by(), recovery: self.recoverer.counted(), ..self.totals }
     }
 
     /// When [`settle`](Self::settle) is to be called next.
@@ -101,12 +152,12 @@ impl Intake {
     }
 
     /// The log.
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &J {
         &self.log
     }
 
     /// Gives the log back, to be closed.
-    pub fn into_log(self) -> Log {
+    pub fn into_log(self) -> J {
         self.log
     }
 
@@ -116,6 +167,7 @@ impl Intake {
         // A message that the log won't take must not count as having come: the broker will deliver it again.
         let overhead = 64 * batch.len() as u64;
         let room = self.log.pending_bytes() + batch.byte_len() as u64 + overhead <= self.pending_bytes;
+        self.malformed(now, link, batch.malformed);
         for delivery in batch.iter() {
             self.totals.messages += 1;
             self.message(now, link, delivery, room);
@@ -132,11 +184,18 @@ impl Intake {
                 return;
             }
             Err(error) => {
-                self.refuse(received_at, delivery, &error, room);
+                self.refuse(now, link, delivery, Reason::Topic, &error.to_string());
+                self.keep_refused(received_at, delivery, &error.to_string(), room);
                 return;
             }
         };
         let decoded = decode(topic.kind, delivery.payload);
+        let taken = match &decoded {
+            Ok(message) => {
+                self.news(topic.publisher, &message.body).map_err(|error| (Reason::Fields, error.to_string()))
+            }
+            Err(error) => Err((Reason::of(error), error.to_string())),
+        };
         let nothing = Header::default();
         let header = decoded.as_ref().map_or(&nothing, |message| &message.header);
         let unnumbered;
@@ -154,7 +213,7 @@ impl Intake {
                 link: Some(LinkNumber(link.0)),
                 retained: delivery.retained,
                 resent: delivery.resent,
-                readable: decoded.is_ok(),
+                readable: taken.is_ok(),
                 header,
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
@@ -163,19 +222,24 @@ impl Intake {
             // Asked twice and answered by two, it comes more than once.
             Reception::Duplicate if delivery.resent => {}
             Reception::Duplicate => self.totals.duplicates += 1,
-            Reception::TooManyPublishers => self.totals.unknown += 1,
-            Reception::Live | Reception::Late | Reception::Retained => match &decoded {
-                Ok(_) => {
+            Reception::TooManyPublishers => self.beyond(now, link, topic.publisher),
+            Reception::Live | Reception::Late | Reception::Retained => match taken {
+                Ok(news) => {
+                    if let Some(news) = news {
+                        self.vocabulary.learn(news);
+                    }
                     let late = reception == Reception::Late;
-                    let Delivery { topic: bytes, payload, retained, resent } = delivery;
-                    if let (true, Some(process)) = (resent, header.process) {
+                    if let (true, Some(process)) = (delivery.resent, header.process) {
                         self.recoverer.came(now.monotonic, topic.publisher, process, &self.watchdog);
                     }
-                    let (topic, message) =
-                        (bytes, Message { received_at, retained, late, resent, topic: bytes, payload });
+                    let Delivery { topic, payload, retained, resent } = delivery;
+                    let message = Message { received_at, retained, late, resent, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }
-                Err(error) => self.refuse(received_at, delivery, error, room),
+                Err((reason, error)) => {
+                    self.refuse(now, link, delivery, reason, &error);
+                    self.keep_refused(received_at, delivery, &error, room);
+                }
             },
         }
     }
@@ -192,19 +256,56 @@ impl Intake {
         }
     }
 
-    /// Keeps a message that can't be read, with the reason.
-    fn refuse(&mut self, received_at: UtcNanos, delivery: Delivery<'_>, reason: &dyn std::fmt::Display, room: bool) {
-        self.totals.refused += 1;
-        let topic = &delivery.topic[..delivery.topic.len().min(1024)];
-        let payload = &delivery.payload[..delivery.payload.len().min(REFUSED_PAYLOAD_BYTES)];
-        if self.totals.refused.is_power_of_two() {
-            let shown = String::from_utf8_lossy(topic);
-            tracing::warn!(topic = %shown, refused = self.totals.refused, "a message can't be read: {reason}");
+    /// What fields a reading has that its publisher has not had before.
+    fn news(&self, publisher: &str, body: &Body<'_>) -> Result<Option<News>, TooMany> {
+        match body {
+            Body::Reading(reading) => self.vocabulary.news(publisher, &reading.fields),
+            _ => Ok(None),
         }
+    }
+
+    /// Counts a message that can't be taken in, and tells of it: which, by which link, why.
+    fn refuse(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, reason: Reason, error: &str) {
+        self.totals.refused += 1;
+        if let Some(count) = self.refusals.count(now.monotonic, reason, 1) {
+            let topic = String::from_utf8_lossy(&delivery.topic[..delivery.topic.len().min(256)]);
+            let link = self.watchdog.link_name(LinkNumber(link.0));
+            let error: String = error.chars().take(TOLD_CHARACTERS).collect();
+            let reason = reason.word();
+            tracing::warn!(?topic, link, reason, count, "a message can't be read: {error}");
+        }
+    }
+
+    /// Counts what a transport could not make messages of.
+    fn malformed(&mut self, now: Now, link: LinkIndex, messages: u64) {
+        if messages > 0 {
+            self.totals.messages += messages;
+            self.totals.refused += messages;
+            if let Some(count) = self.refusals.count(now.monotonic, Reason::Frames, messages) {
+                let link = self.watchdog.link_name(LinkNumber(link.0));
+                let reason = Reason::Frames.word();
+                tracing::warn!(link, reason, count, "messages that do not have two frames are dropped");
+            }
+        }
+    }
+
+    /// Counts a message of a publisher beyond the most that may be, and tells who it was.
+    fn beyond(&mut self, now: Now, link: LinkIndex, publisher: &str) {
+        self.totals.unknown += 1;
+        if let Some(count) = self.too_many.happened(now.monotonic, 1) {
+            let (link, most) = (self.watchdog.link_name(LinkNumber(link.0)), self.watchdog.max_publishers());
+            tracing::warn!(publisher, link, count, "not watched: there are {most} publishers (max_publishers)");
+        }
+    }
+
+    /// Keeps a message that can't be taken in, with the reason.
+    fn keep_refused(&mut self, received_at: UtcNanos, delivery: Delivery<'_>, reason: &str, room: bool) {
         if room {
+            let topic = &delivery.topic[..delivery.topic.len().min(1024)];
+            let payload = &delivery.payload[..delivery.payload.len().min(REFUSED_PAYLOAD_BYTES)];
             let message =
                 Message { received_at, retained: delivery.retained, late: false, resent: false, topic, payload };
-            self.record(&Record::Refused { message, reason: Cow::Owned(reason.to_string()) });
+            self.record(&Record::Refused { message, reason: Cow::Borrowed(reason) });
         }
     }
 

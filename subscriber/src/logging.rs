@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::outlet::Outlet;
+
 /// How many lines the table can show.
 const LINES: usize = 50;
 
@@ -32,15 +34,23 @@ impl Tail {
     }
 }
 
-/// Begins to log: to stderr, or into `tail` where the terminal is the table's.
-pub fn begin(tail: Option<Tail>) {
+/// Begins to log: to stderr by way of an outlet, which is returned, or into `tail` where the terminal is the table's.
+pub fn begin(tail: Option<Tail>) -> Option<Outlet> {
     let filter = EnvFilter::try_from_env("LASTBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info,paho_mqtt=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if let Some(tail) = tail {
         builder.with_ansi(false).with_writer(tail).init();
+        None
     } else {
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-        builder.with_ansi(colours).with_writer(io::stderr).init();
+        let builder = builder.with_ansi(colours);
+        let outlet = Outlet::start("stderr", io::stderr()).ok();
+        match &outlet {
+            Some(outlet) => builder.with_writer(outlet.clone()).init(),
+            // There is no room for another thread: what comes next will say so.
+            None => builder.with_writer(io::stderr).init(),
+        }
+        outlet
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +43,28 @@ pub struct Kept {
     snapshot: Snapshot,
 }
 
+impl Kept {
+    /// Everything before `position` is in the snapshot.
+    pub fn new(position: Position, snapshot: Snapshot) -> Self {
+        Self { version: VERSION, position: position.0, snapshot }
+    }
+
+    /// The bytes of the file.
+    pub fn written(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+        rmp_serde::to_vec_named(self)
+    }
+
+    /// Reads the bytes of the file; they may be of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        rmp_serde::from_slice(bytes)
+    }
+
+    /// The snapshot alone.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+}
+
 impl Memory {
     /// The file in the log's directory.
     pub fn in_dir(dir: &Path) -> Self {
@@ -66,7 +88,7 @@ impl Memory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
         };
-        match rmp_serde::from_slice::<Kept>(&bytes) {
+        match Kept::read(&bytes) {
             Ok(kept) if kept.version == VERSION => {
                 self.position.store(kept.position, Ordering::Release);
                 Ok(Some(kept))
@@ -94,13 +116,8 @@ impl Memory {
         if *written >= turn.0 {
             return Ok(());
         }
-        let kept = Kept { version: VERSION, position: position.0, snapshot };
-        let bytes = rmp_serde::to_vec_named(&kept).map_err(io::Error::other)?;
-        let fresh = self.path.with_extension("snapshot.new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, &self.path)?;
+        let bytes = Kept::new(position, snapshot).written().map_err(io::Error::other)?;
+        lastbeat_log::write_whole(&self.path, &bytes)?;
         self.position.store(position.0, Ordering::Release);
         *written = turn.0;
         Ok(())
@@ -115,15 +132,7 @@ pub fn bring_back(
     kept: Option<Kept>,
     log: &LogHandle,
 ) -> anyhow::Result<Option<UtcNanos>> {
-    let (from, mut watched_until) = match kept {
-        Some(kept) => {
-            let from = Position(kept.position);
-            let at = kept.snapshot.at;
-            watchdog.restore(now, kept.snapshot);
-            (from, Some(at))
-        }
-        None => (Position::START, None),
-    };
+    let (from, mut watched_until) = restore(watchdog, now, kept);
     if from > log.progress().borrow().written {
         return Ok(watched_until);
     }
@@ -145,25 +154,31 @@ pub fn bring_back(
     }
 }
 
-/// Tells the watchdog a record of the time before; the record's own time.
-fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
-    match record {
-        // One that can't be read is refused again, and shows as before that its publisher lives.
-        Record::Message(message) | Record::Refused { message, .. } => {
-            replay_message(watchdog, now, message);
-            Some(message.received_at)
+/// Gives the watchdog its snapshot back. Returns from where on the log is to be replayed, and until when it watched.
+pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> (Position, Option<UtcNanos>) {
+    match kept {
+        Some(kept) => {
+            let (from, at) = (Position(kept.position), kept.snapshot.at);
+            watchdog.restore(now, kept.snapshot);
+            (from, Some(at))
         }
-        Record::Status(status) => Some(status.at),
-        Record::Flip(flip) => {
-            watchdog.replay(now, flip);
-            Some(flip.noticed_at)
-        }
-        Record::Unwatched(span) => Some(span.to),
-        Record::Notice(_) => None,
+        None => (Position::START, None),
     }
 }
 
-fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
+/// Tells the watchdog a record of the time before; the record's own time.
+pub fn replay(watchdog: &mut Watchdog, now: Now, record: &Record<'_>) -> Option<UtcNanos> {
+    match record {
+        Record::Message(message) => replay_message(watchdog, now, message, true),
+        // One that was refused is refused again, and shows as before that its publisher lives.
+        Record::Refused { message, .. } => replay_message(watchdog, now, message, false),
+        Record::Flip(flip) => watchdog.replay(now, flip),
+        Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
+    }
+    record.time()
+}
+
+fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>, was_read: bool) {
     let Ok(topic) = Topic::parse(message.topic) else { return };
     let decoded = decode(topic.kind, message.payload);
     let nothing = Header::default();
@@ -178,7 +193,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, message: &Message<'_>) {
             link: None,
             retained: message.retained,
             resent: message.resent,
-            readable: decoded.is_ok(),
+            readable: was_read && decoded.is_ok(),
             header: decoded.as_ref().map_or(&nothing, |message| &message.header),
             log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },

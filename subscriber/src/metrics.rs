@@ -1,20 +1,22 @@
 //! [`Metrics`]: what Prometheus is told, in its text format 0.0.4.
 
+mod lateness;
+
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lastbeat_watchdog::{Flip, State};
 use lastbeat_wire::UtcNanos;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Counter, Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::board::Board;
 use crate::board::json::per_second;
-
-/// The upper ends of the histogram's buckets, in seconds.
-const LATENCIES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+use crate::refusals::Reason;
+use crate::standby::Part;
+use lateness::Lateness;
 
 /// All metrics. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ pub struct Metrics(Arc<All>);
 struct All {
     registry: Registry,
     flips: IntCounterVec,
-    latency: Histogram,
+    lateness: Lateness,
     /// What is taken from the board when somebody asks; one at a time.
     figures: Mutex<Figures>,
 }
@@ -32,7 +34,7 @@ struct All {
 #[derive(Debug)]
 struct Figures {
     messages: IntCounter,
-    refused: IntCounter,
+    refused: IntCounterVec,
     duplicates: IntCounter,
     unknown: IntCounter,
     not_kept: IntCounter,
@@ -46,7 +48,9 @@ struct Figures {
     behind: IntGaugeVec,
     trouble: IntGaugeVec,
     set_aside: IntGaugeVec,
+    dropped: IntGaugeVec,
     streams: Gauge,
+    parts: IntGaugeVec,
 }
 
 impl Metrics {
@@ -61,19 +65,18 @@ impl Metrics {
         for state in State::ALL {
             let _at_nothing = flips.with_label_values(&[state.word()]);
         }
-        let latency = HistogramOpts::new(
-            "lastbeat_verdict_latency_seconds",
-            "From the instant at which a publisher was due for a verdict, or its end was seen, to the verdict.",
-        );
-        let latency = Histogram::with_opts(latency.buckets(LATENCIES.to_vec()));
-        let latency = maker.registered(latency.expect("invariant: the buckets are in order"));
+        let lateness = Lateness::new(&maker);
         let start = maker.gauge("start_time_seconds", "When this program was started, in seconds since 1970.");
         start.set(crate::told::epoch_seconds(started));
         let build = maker.gauges("build_info", "Always 1; the version is its label.", "version");
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let figures = Figures {
             messages: maker.counter("messages_total", "Messages that came."),
-            refused: maker.counter("messages_refused_total", "Messages that could not be read."),
+            refused: maker.counters(
+                "messages_refused_total",
+                "Messages that could not be read, by the reason.",
+                "reason",
+            ),
             duplicates: maker.counter("messages_duplicates_total", "Messages that had come before."),
             unknown: maker.counter(
                 "messages_of_too_many_publishers_total",
@@ -93,24 +96,36 @@ impl Metrics {
             behind: maker.gauges("follower_lag_bytes", "Bytes of the log that it has not taken yet.", "follower"),
             trouble: maker.gauges("follower_trouble", "1 while its target takes nothing.", "follower"),
             set_aside: maker.gauges("follower_set_aside", "Points that its target refused.", "follower"),
+            dropped: maker.gauges(
+                "follower_refused_dropped",
+                "What it had kept of refused messages or points, and dropped to make room for newer ones.",
+                "follower",
+            ),
             streams: maker.gauge("http_event_streams", "Readers of the event stream."),
+            parts: maker.gauges("shipping_part", "1 for the part it has in shipping to InfluxDB.", "part"),
         };
-        Self(Arc::new(All { registry, flips, latency, figures: Mutex::new(figures) }))
+        Self(Arc::new(All { registry, flips, lateness, figures: Mutex::new(figures) }))
     }
 
     /// Counts a flip.
     pub fn flipped(&self, flip: &Flip) {
         self.0.flips.with_label_values(&[flip.to.word()]).inc();
-        if matches!(flip.to, State::Silent | State::Suspended | State::Dead | State::Unknown) {
-            self.0.latency.observe(flip.noticed_at.since(flip.at).as_secs_f64());
-        }
+        self.0.lateness.flipped(flip);
     }
 
-    /// All of it as text, with what the board shows and how many read the event stream.
-    pub fn text(&self, board: &Board, streams: usize) -> anyhow::Result<String> {
+    /// The loop that judges did not run for so long.
+    pub fn stalled(&self, by: Duration) {
+        self.0.lateness.stalled(by);
+    }
+
+    /// All of it as text, with what the board shows and how many read the event stream, and its part in shipping.
+    pub fn text(&self, board: &Board, streams: usize, part: Part) -> anyhow::Result<String> {
         let figures = self.0.figures.lock().unwrap_or_else(PoisonError::into_inner);
         figures.take(board);
         figures.streams.set(f64::from(u32::try_from(streams).unwrap_or(u32::MAX)));
+        for one in [Part::Alone, Part::Holding, Part::StandingIn] {
+            figures.parts.with_label_values(&[one.word()]).set(i64::from(one == part));
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         Ok(String::from_utf8(text)?)
@@ -123,7 +138,6 @@ impl Figures {
         let totals = figures.totals;
         for (counter, total) in [
             (&self.messages, totals.messages),
-            (&self.refused, totals.refused),
             (&self.duplicates, totals.duplicates),
             (&self.unknown, totals.unknown),
             (&self.not_kept, totals.not_kept),
@@ -132,6 +146,10 @@ impl Figures {
             (&self.given_up, totals.recovery.given_up),
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        for reason in Reason::ALL {
+            let counter = self.refused.with_label_values(&[reason.word()]);
+            counter.inc_by(totals.refused_by.count(reason).saturating_sub(counter.get()));
         }
         self.wanted.set(whole(totals.recovery.wanted));
         self.rate.set(per_second(figures.rate));
@@ -148,6 +166,9 @@ impl Figures {
             self.behind.with_label_values(name).set(whole(follower.behind_bytes));
             self.trouble.with_label_values(name).set(i64::from(follower.trouble.is_some()));
             self.set_aside.with_label_values(name).set(whole(follower.set_aside));
+        }
+        for (follower, dropped) in board.dropped() {
+            self.dropped.with_label_values(&[follower]).set(whole(dropped));
         }
     }
 }
@@ -167,6 +188,10 @@ impl Maker<'_> {
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.registered(IntCounter::with_opts(options(name, help)).expect("invariant: a name of letters"))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Counter {
+        self.registered(Counter::with_opts(options(name, help)).expect("invariant: a name of letters"))
     }
 
     fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {

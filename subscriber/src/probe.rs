@@ -1,6 +1,5 @@
 //! Evidence from this host: looking at a process, and waiting for its end. Runs beside the loop, answers by message.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastbeat_host::{Clock, IdentityError, Seen};
@@ -8,20 +7,27 @@ use lastbeat_watchdog::{Attend, Evidence, Fact, Question, Source};
 use lastbeat_wire::ProcessIdentity;
 use tokio::sync::mpsc;
 
+use crate::attended::{Attended, Begun};
 use crate::intake::Finding;
+
+/// Most ends of processes that are waited for at once: each costs a file descriptor, and no more than a quarter of those
+/// that there may be is spent on them.
+const MOST_ENDS: u64 = 16_384;
 
 /// Looks at processes and waits for their ends.
 #[derive(Debug, Clone)]
 pub struct Probe {
     findings: mpsc::Sender<Finding>,
-    /// Processes whose end is waited for; one may publish under several ids.
-    attended: Arc<Mutex<HashSet<Attend>>>,
+    /// Processes whose end is waited for, each once; one may publish under several ids.
+    attended: Arc<Mutex<Attended>>,
 }
 
 impl Probe {
     /// Its findings go to `findings`, which the loop empties before anything else.
     pub fn new(findings: mpsc::Sender<Finding>) -> Self {
-        Self { findings, attended: Arc::default() }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = usize::try_from(MOST_ENDS.min(files / 4)).unwrap_or(usize::MAX);
+        Self { findings, attended: Arc::new(Mutex::new(Attended::new(most))) }
     }
 
     /// Looks at a process, off the loop.
@@ -34,28 +40,46 @@ impl Probe {
         });
     }
 
-    /// Waits for the end of a process. Where the kernel can't tell, its silence will.
+    /// Waits for the end of a process. Where the kernel can't tell, or too many are waited for, its silence will.
     pub fn attend(&self, attend: Attend) {
-        if self.attended().insert(attend.clone()) {
-            let probe = self.clone();
-            tokio::spawn(async move {
-                let process = attend.process;
-                match ended(&process).await {
-                    Ok(evidence) => {
-                        let finding = Finding::Exited(attend.publisher.clone(), process, evidence);
-                        let _ = probe.findings.send(finding).await;
-                    }
-                    Err(error) => {
-                        let publisher = &attend.publisher;
-                        tracing::warn!(%publisher, "its end will be known by its silence only: {error}");
-                    }
+        let (publisher, process) = (attend.publisher.clone(), attend.process);
+        match self.attended().begin(attend) {
+            Begun::Waits => {}
+            Begun::TooMany { most, times } => {
+                if times.is_power_of_two() {
+                    tracing::warn!(%publisher, times, "its end will be known by its silence only: {most} are waited for");
                 }
-                probe.attended().remove(&attend);
-            });
+            }
+            Begun::New(nobody_left) => {
+                let probe = self.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = nobody_left.cancelled() => {}
+                        ended = ended(&process) => probe.ended(process, ended).await,
+                    }
+                });
+            }
         }
     }
 
-    fn attended(&self) -> std::sync::MutexGuard<'_, HashSet<Attend>> {
+    async fn ended(&self, process: ProcessIdentity, ended: Result<Evidence, IdentityError>) {
+        let publishers = self.attended().end(&process);
+        match ended {
+            Ok(evidence) => {
+                for publisher in publishers {
+                    let _ = self.findings.send(Finding::Exited(publisher, process, evidence.clone())).await;
+                }
+            }
+            Err(error) => {
+                if let Some(publisher) = publishers.first() {
+                    tracing::warn!(%publisher, "its end will be known by its silence only: {error}");
+                }
+            }
+        }
+    }
+
+    fn attended(&self) -> std::sync::MutexGuard<'_, Attended> {
         self.attended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

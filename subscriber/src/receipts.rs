@@ -41,3 +41,35 @@ impl Receipts {
         let _ = self.0.send((end, receipt));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lastbeat_log::{Log, LogOptions};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_safe_by_default_and_with_always_what_is_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        // It comes to be on the disk when the log is closed, and not before.
+        let never = SyncPolicy::Interval(Duration::from_hours(1));
+        let (mut log, _) = Log::open(dir.path(), LogOptions { sync: never, ..LogOptions::default() }).unwrap();
+        let owed = [never, SyncPolicy::Always].map(|sync| Receipts::start(log.handle().clone(), sync));
+        log.append(1, &[b"precious"]).unwrap();
+        let [written, synced] = owed.each_ref().map(|receipts| {
+            let (receipt, given) = Receipt::new();
+            receipts.owe(log.end(), receipt);
+            given
+        });
+        log.commit();
+        written.await.unwrap();
+        let mut synced = synced;
+        // The task that gives it has had its turn: it is asked after the other one, and waits for the disk.
+        tokio::task::yield_now().await;
+        assert!(synced.try_recv().is_err());
+        log.close(Duration::from_mins(1));
+        synced.await.unwrap();
+    }
+}

@@ -39,6 +39,19 @@ pub enum Record<'a> {
     Notice(Notice),
 }
 
+impl Record<'_> {
+    /// When this subscriber made it; a notice has no time of its own.
+    pub fn time(&self) -> Option<UtcNanos> {
+        match self {
+            Self::Message(message) | Self::Refused { message, .. } => Some(message.received_at),
+            Self::Status(status) => Some(status.at),
+            Self::Flip(flip) => Some(flip.noticed_at),
+            Self::Unwatched(span) => Some(span.to),
+            Self::Notice(_) => None,
+        }
+    }
+}
+
 /// A message as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {

@@ -25,8 +25,11 @@ use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::{Memory, bring_back};
 use crate::metrics::Metrics;
+use crate::outlet::Outlet;
 use crate::service::{Service, Wiring};
+use crate::standby;
 use crate::store::Store;
+use crate::systemd::Systemd;
 use crate::table::Table;
 
 /// Batches that wait for the loop. 64 of at most 512 messages are some milliseconds of work; a full channel makes the
@@ -37,17 +40,20 @@ const PENDING_BYTES: u64 = 64 << 20;
 /// How long the followers may take at the end to catch up with what was taken in. What they don't manage they do after
 /// the next start.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long whoever reads stdout or stderr may take at the end.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Watches until it is told to stop.
 pub fn run(settings: Settings, args: &WatchArgs) -> anyhow::Result<()> {
     let table = io::stdout().is_terminal() && !args.json && !args.plain;
     let tail = table.then(Tail::default);
     // Where stderr goes elsewhere the log goes with it.
-    logging::begin(tail.clone().filter(|_| io::stderr().is_terminal()));
+    let stderr = logging::begin(tail.clone().filter(|_| io::stderr().is_terminal()));
+    let stdout = Outlet::start("stdout", io::stdout()).context("start a thread")?;
     let announcer = match (args.json, table) {
-        (true, _) => Announcer::Json,
+        (true, _) => Announcer::Json(stdout.clone()),
         (false, true) => Announcer::Quiet,
-        (false, false) => Announcer::Text,
+        (false, false) => Announcer::Text(stdout.clone()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -55,19 +61,32 @@ pub fn run(settings: Settings, args: &WatchArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start a runtime")?;
-    runtime.block_on(watch_until_stopped(settings, announcer, tail))
+    let watched = runtime.block_on(watch_until_stopped(settings, announcer, tail));
+    flush([Some(stdout), stderr]);
+    watched
+}
+
+/// Has written what was told, if somebody reads it.
+pub fn flush(outlets: impl IntoIterator<Item = Option<Outlet>>) {
+    outlets.into_iter().flatten().for_each(|outlet| outlet.flush(FLUSH));
 }
 
 async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Option<Tail>) -> anyhow::Result<()> {
+    // What is kept is for whoever runs this, and for nobody else, unless they say so with chmod.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
     let store = Store::open(&settings.store)?;
-    std::fs::create_dir_all(&log_dir).with_context(|| log_dir.display().to_string())?;
     let kept = memory.load()?;
-    let influx = settings.influx.clone().map(|config| Influx::open(config, &log_dir)).transpose()?;
+    let standing = match settings.standby_for.clone() {
+        Some(config) => standby::start(config, &log_dir)?,
+        None => standby::alone(),
+    };
+    let open = |config| Influx::open(config, &log_dir, standing.clone());
+    let influx = settings.influx.clone().map(open).transpose()?;
     let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
     let not_before = cursors.into_iter().flatten().fold(memory.position(), Position::max);
     let log = open_log(&log_dir, &settings, not_before)?;
@@ -93,11 +112,13 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let (sender, incoming) = mpsc::channel(INCOMING);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let lags: Vec<_> = following.iter().map(|one| (one.name, one.lag.clone())).collect();
-    let looked_at = tail.is_some() || listener.is_some();
+    let systemd = Systemd::from_env(now.monotonic);
+    let looked_at = tail.is_some() || listener.is_some() || systemd.is_there();
     let metrics = Metrics::new(now.utc);
     let start = || Board::start(now.monotonic, watchdog.len(), lags.clone(), metrics.clone());
     let board = looked_at.then(start).transpose()?;
     let (board, handover) = board.unzip();
+    let status = board.clone().and_then(|board| systemd.tell_status(board));
     let subscriptions = open_links(&settings, &own, &sender)?;
     let askers: Vec<_> = subscriptions.iter().map(Subscription::asker).collect();
     let askable: Vec<_> = askers.iter().map(Option::is_some).collect();
@@ -113,12 +134,13 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
             report_every,
             announcer,
             board: handover,
+            systemd,
         },
         now,
     );
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
-    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history };
+    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history, standing };
     let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);
@@ -129,6 +151,9 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let intake = service.run(stop).await;
 
     freeing.abort();
+    if let Some(status) = status {
+        status.abort();
+    }
     if let Some(server) = server {
         server.stop().await;
     }
@@ -157,6 +182,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
     let host = lastbeat_host::booted_at().map(|booted_at| HostView { process: own.process, booted_at });
     WatchRules {
         threshold: settings.threshold,
+        adaptive: settings.adaptive,
         links: links.iter().map(|link| link.name.clone()).collect(),
         own_link: own_link(links),
         host,
@@ -250,7 +276,7 @@ async fn drain(following: Vec<Following>, stop: &CancellationToken) {
 }
 
 /// The first SIGINT or SIGTERM stops in order, a second one at once.
-fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     tokio::spawn(async move {

@@ -25,6 +25,7 @@ use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::receipts::Receipts;
 use crate::recover::Ask;
+use crate::systemd::Systemd;
 
 /// A deadline that is passed by more than this shows that the loop did not run.
 const STALL: Duration = Duration::from_secs(1);
@@ -54,6 +55,8 @@ pub struct Wiring {
     pub announcer: Announcer,
     /// The way to the board; `None` where nobody looks.
     pub board: Option<Handover>,
+    /// The way to the service manager.
+    pub systemd: Systemd,
 }
 
 /// The loop's state.
@@ -74,9 +77,7 @@ pub struct Service {
     snapshot_at: Monotonic,
     saving: Option<tokio::task::JoinHandle<()>>,
     board: Option<Handover>,
-    /// systemd wants a sign of life from this loop so often.
-    systemd: Option<Duration>,
-    systemd_at: Monotonic,
+    systemd: Systemd,
 }
 
 impl Service {
@@ -99,17 +100,17 @@ impl Service {
             snapshot_at: now.monotonic.plus(SNAPSHOT_EVERY),
             saving: None,
             board: wiring.board,
-            systemd: sd_notify::watchdog_enabled().map(|span| span / 2),
-            systemd_at: now.monotonic,
+            systemd: wiring.systemd,
         }
     }
 
     /// Runs until it is told to stop, then returns the intake, all of it logged.
     pub async fn run(mut self, stop: CancellationToken) -> Intake {
-        notify(&[sd_notify::NotifyState::Ready]);
         let now = Clock.now();
         self.settle(now);
         self.regular(now);
+        // All is open and the loop has turned: from now on it watches, as far as its links are up.
+        self.systemd.ready();
         loop {
             let deadline = self.next_deadline();
             // Biased: findings are rare and must not wait behind a flood; deadlines are looked at after every event.
@@ -122,8 +123,12 @@ impl Service {
                 () = tokio::time::sleep_until(Clock.instant(deadline).into()) => Event::Deadline,
             };
             let now = Clock.now();
-            if now.monotonic.since(deadline) > STALL {
+            let late = now.monotonic.since(deadline);
+            if late > STALL {
                 self.intake.stalled(now, now.utc_at(deadline));
+                if let Some(board) = &self.board {
+                    board.stalled(late);
+                }
             }
             match event {
                 Event::Finding(finding) => self.intake.found(now, finding),
@@ -134,7 +139,7 @@ impl Service {
             self.settle(now);
             self.regular(now);
         }
-        notify(&[sd_notify::NotifyState::Stopping]);
+        self.systemd.stopping();
         self.finish()
     }
 
@@ -144,10 +149,7 @@ impl Service {
         if let Some(board) = &self.board {
             next = board.next().map_or(next, |at| next.min(at));
         }
-        if self.systemd.is_some() {
-            next = next.min(self.systemd_at);
-        }
-        next
+        self.systemd.next().map_or(next, |at| next.min(at))
     }
 
     fn arrived(&mut self, now: Now, Incoming { link, arrival }: Incoming) {
@@ -222,12 +224,7 @@ impl Service {
         if let Some(board) = &mut self.board {
             board.due(now, &mut self.intake, &self.links);
         }
-        if let Some(every) = self.systemd
-            && now.monotonic >= self.systemd_at
-        {
-            self.systemd_at = now.monotonic.plus(every);
-            notify(&[sd_notify::NotifyState::Watchdog]);
-        }
+        self.systemd.due(now.monotonic);
     }
 
     /// Writes the snapshot once the log, up to where it reaches, is on the disk: a message must not count as having come
@@ -309,10 +306,4 @@ enum Event {
     Command(Command),
     Incoming(Incoming),
     Deadline,
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("systemd was not told: {error}");
-    }
 }

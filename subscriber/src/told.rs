@@ -1,6 +1,6 @@
 //! Times, processes, evidence and flips as the page and the API tell them.
 
-use lastbeat_watchdog::{Cause, Evidence, Flip, State};
+use lastbeat_watchdog::{Cause, Evidence, Flip, Learned, State};
 use lastbeat_wire::{ProcessIdentity, UtcNanos};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -39,6 +39,22 @@ pub struct EvidenceTold {
     pub fact: serde_json::Value,
     /// The same for people.
     pub text: String,
+}
+
+/// What an adaptive threshold is learned from.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Adaptive)]
+pub struct AdaptiveTold {
+    /// Gaps between signs of life that are remembered.
+    pub gaps: u64,
+    /// The usual one, in seconds: the mean gap in which an instant falls.
+    pub usual_s: f64,
+    /// The longest one, in seconds.
+    pub longest_s: f64,
+    /// One gap in ten to the power of this is longer than the threshold, at most 99.9; null while too little was seen and the
+    /// fixed threshold is in force.
+    #[schema(required)]
+    pub phi: Option<f64>,
 }
 
 /// A change of a publisher's state.
@@ -94,6 +110,17 @@ impl From<ProcessIdentity> for Process {
             pidns: process.pid_namespace,
             pid: process.pid,
             start: process.start,
+        }
+    }
+}
+
+impl From<Learned> for AdaptiveTold {
+    fn from(learned: Learned) -> Self {
+        Self {
+            gaps: learned.gaps,
+            usual_s: seconds(learned.usual),
+            longest_s: seconds(learned.longest),
+            phi: learned.phi_tenths.map(|tenths| f64::from(tenths) / 10.0),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Batch {
     entries: Vec<Entry>,
     /// Set by a transport that acknowledges: what to do when the batch is safe.
     pub receipt: Option<Receipt>,
+    /// What came beside these and could not be made messages of; dropped, and to be counted.
+    pub malformed: u64,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -4,14 +4,14 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use url::Url;
 
-use crate::TransportError;
+use crate::{TransportError, zeromq::Lock};
 
 /// Where a link goes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `zmq+tcp://host:port[?bind]` or `zmq+ipc:///path[?bind]`.
+    /// `zmq+tcp://host:port[?bind]` or `zmq+ipc:///path[?bind]`; with `server=`, or with `bind` and `key=`, locked.
     Zmq(ZmqEndpoint),
-    /// `mqtt://[user[:password]@]host[:1883]` or `mqtts://…[:8883][?ca=file]`.
+    /// `mqtt://[user[:password]@]host[:1883]` or `mqtts://…[:8883][?ca=file&cert=file&key=file]`.
     Mqtt(MqttEndpoint),
     /// `memory://name`: within this process, for tests.
     Memory(String),
@@ -24,6 +24,8 @@ pub struct ZmqEndpoint {
     pub address: String,
     /// Connect to it, or bind it.
     pub way: Way,
+    /// Which keys it takes.
+    pub lock: Lock,
 }
 
 /// Which side of a ZeroMQ link this is.
@@ -56,10 +58,25 @@ pub enum Security {
     /// In the clear.
     Plain,
     /// TLS.
-    Tls {
-        /// PEM file with the authorities to trust; `None` trusts the system's.
-        ca: Option<PathBuf>,
-    },
+    Tls(Tls),
+}
+
+/// Which certificates go with TLS, all in PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The authorities to trust; `None` trusts the system's.
+    pub ca: Option<PathBuf>,
+    /// What the broker is shown, if it asks.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate and its key, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, followed by those that lead to an authority that the broker knows.
+    pub certificate: PathBuf,
+    /// Its key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// A password that doesn't print itself.
@@ -94,7 +111,7 @@ impl FromStr for Endpoint {
             "zmq+tcp" => zmq_tcp(&url),
             "zmq+ipc" => zmq_ipc(&url),
             "mqtt" => mqtt(&url, 1883, Security::Plain),
-            "mqtts" => mqtt(&url, 8883, Security::Tls { ca: None }),
+            "mqtts" => mqtt(&url, 8883, Security::Tls(Tls::default())),
             "memory" => memory(&url),
             other => Err(format!("no transport is called {other:?}; there are zmq+tcp, zmq+ipc, mqtt, mqtts, memory")),
         }
@@ -119,11 +136,11 @@ fn zmq_tcp(url: &Url) -> Result<Endpoint, String> {
         return Err("ZeroMQ has no users".to_owned());
     }
     no_path(url)?;
-    let way = way(url)?;
+    let (way, lock) = way_and_lock(url)?;
     if way == Way::Connect && (host == "*" || port == 0) {
         return Err("\"*\" and port 0 are for ?bind only".to_owned());
     }
-    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("tcp://{host}:{port}"), way }))
+    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("tcp://{host}:{port}"), way, lock }))
 }
 
 fn zmq_ipc(url: &Url) -> Result<Endpoint, String> {
@@ -131,27 +148,49 @@ fn zmq_ipc(url: &Url) -> Result<Endpoint, String> {
     if url.has_host() && url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
         return Err("names no file: zmq+ipc:///path/to.sock".to_owned());
     }
-    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("ipc://{path}"), way: way(url)? }))
+    let (way, lock) = way_and_lock(url)?;
+    Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("ipc://{path}"), way, lock }))
 }
 
-fn way(url: &Url) -> Result<Way, String> {
-    match url.query() {
-        None => Ok(Way::Connect),
-        Some("bind") => Ok(Way::Bind),
-        Some(other) => Err(format!("no option is called {other:?}; there is bind")),
+fn way_and_lock(url: &Url) -> Result<(Way, Lock), String> {
+    let mut way = Way::Connect;
+    let (mut server, mut key, mut allow) = (None, None, None);
+    for (name, value) in url.query_pairs() {
+        let place = match &*name {
+            "bind" if value.is_empty() => {
+                way = Way::Bind;
+                continue;
+            }
+            "server" => &mut server,
+            "key" => &mut key,
+            "allow" => &mut allow,
+            other => return Err(format!("no option is called {other:?}; there are bind, server, key and allow")),
+        };
+        if value.is_empty() {
+            return Err(format!("option {name} has no value"));
+        }
+        *place = Some(value.into_owned());
     }
+    let key = key.map(PathBuf::from);
+    let lock = match (way, server, allow) {
+        (Way::Connect, None, None) if key.is_none() => Lock::Open,
+        (Way::Connect, Some(server), None) => Lock::Client { server, key },
+        (Way::Connect, None, None) => return Err("option key needs server=, the other side's public key".to_owned()),
+        (Way::Connect, _, Some(_)) => return Err("option allow is for ?bind".to_owned()),
+        (Way::Bind, Some(_), _) => return Err("option server is for whoever connects, not for ?bind".to_owned()),
+        (Way::Bind, None, None) if key.is_none() => Lock::Open,
+        (Way::Bind, None, allow) => Lock::Server { key, allow: allow.map(PathBuf::from) },
+    };
+    Ok((way, lock))
 }
 
 fn mqtt(url: &Url, default_port: u16, mut security: Security) -> Result<Endpoint, String> {
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?.to_owned();
     no_path(url)?;
-    for (name, value) in url.query_pairs() {
-        match (&*name, &mut security) {
-            ("ca", Security::Tls { ca }) if !value.is_empty() => *ca = Some(PathBuf::from(&*value)),
-            ("ca", Security::Tls { .. }) => return Err("option ca names no file".to_owned()),
-            ("ca", Security::Plain) => return Err("option ca is for mqtts".to_owned()),
-            (other, _) => return Err(format!("no option is called {other:?}; there is ca, for mqtts")),
-        }
+    if let Security::Tls(tls) = &mut security {
+        *tls = tls_options(url)?;
+    } else if let Some((name, _)) = url.query_pairs().next() {
+        return Err(format!("option {name} is for mqtts, if there is one"));
     }
     let user = Some(percent_decode(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(percent_decode).transpose()?.map(Password);
@@ -159,6 +198,28 @@ fn mqtt(url: &Url, default_port: u16, mut security: Security) -> Result<Endpoint
         return Err("has a password without a user".to_owned());
     }
     Ok(Endpoint::Mqtt(MqttEndpoint { host, port: url.port().unwrap_or(default_port), user, password, security }))
+}
+
+fn tls_options(url: &Url) -> Result<Tls, String> {
+    let (mut ca, mut certificate, mut key) = (None, None, None);
+    for (name, value) in url.query_pairs() {
+        let place = match &*name {
+            "ca" => &mut ca,
+            "cert" => &mut certificate,
+            "key" => &mut key,
+            other => return Err(format!("no option is called {other:?}; there are ca, cert and key")),
+        };
+        if value.is_empty() {
+            return Err(format!("option {name} names no file"));
+        }
+        *place = Some(PathBuf::from(&*value));
+    }
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+        (None, None) => None,
+        _ => return Err("options cert and key come together".to_owned()),
+    };
+    Ok(Tls { ca, client })
 }
 
 fn memory(url: &Url) -> Result<Endpoint, String> {
@@ -196,12 +257,21 @@ fn percent_decode(text: &str) -> Result<String, String> {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Zmq(ZmqEndpoint { address, way }) => {
-                write!(f, "zmq+{address}{}", if *way == Way::Bind { "?bind" } else { "" })
-            }
+            Self::Zmq(zmq) => zmq.fmt(f),
             Self::Mqtt(mqtt) => mqtt.fmt(f),
             Self::Memory(name) => write!(f, "memory://{name}"),
         }
+    }
+}
+
+/// The URL; it holds no secret.
+impl fmt::Display for ZmqEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, way, lock } = self;
+        let options = [if *way == Way::Bind { "bind".to_owned() } else { String::new() }, lock.to_string()];
+        let options: Vec<_> = options.into_iter().filter(|option| !option.is_empty()).collect();
+        let mark = if options.is_empty() { "" } else { "?" };
+        write!(f, "zmq+{address}{mark}{}", options.join("&"))
     }
 }
 
@@ -213,10 +283,17 @@ impl fmt::Display for MqttEndpoint {
             write!(f, "{user}@")?;
         }
         write!(f, "{}:{}", self.host, self.port)?;
-        match &self.security {
-            Security::Tls { ca: Some(ca) } => write!(f, "?ca={}", ca.display()),
-            _ => Ok(()),
+        let Security::Tls(Tls { ca, client }) = &self.security else { return Ok(()) };
+        let (certificate, key) =
+            (client.as_ref().map(|client| &client.certificate), client.as_ref().map(|client| &client.key));
+        let mut mark = '?';
+        for (name, path) in [("ca", ca.as_ref()), ("cert", certificate), ("key", key)] {
+            if let Some(path) = path {
+                write!(f, "{mark}{name}={}", path.display())?;
+                mark = '&';
+            }
         }
+        Ok(())
     }
 }
 
@@ -233,9 +310,14 @@ mod tests {
             "zmq+tcp://*:5555?bind",
             "zmq+tcp://127.0.0.1:0?bind",
             "zmq+ipc:///run/last beat.sock?bind",
+            "zmq+tcp://broker.example:5555?server=/etc/broker.pub",
+            "zmq+tcp://broker.example:5555?key=/etc/kitchen.key&server=/etc/broker.pub",
+            "zmq+tcp://*:5555?bind&key=/etc/broker.key&allow=/etc/allow.toml",
             "mqtt://127.0.0.1:1883",
             "mqtt://kim@[::1]:2883",
             "mqtts://kim@broker.example:8883?ca=/etc/ca.pem",
+            "mqtts://broker.example:8883?ca=/etc/ca.pem&cert=/etc/kim.pem&key=/etc/kim.key",
+            "mqtts://broker.example:8883?cert=/etc/kim.pem&key=/etc/kim.key",
             "memory://hub",
         ] {
             assert_eq!(url.parse::<Endpoint>().unwrap().to_string(), url);
@@ -268,12 +350,18 @@ mod tests {
             ("http://host", "there are zmq+tcp"),
             ("zmq+tcp://127.0.0.1", "names no port"),
             ("zmq+tcp://*:5555", "?bind only"),
-            ("zmq+tcp://h:1?bound", "there is bind"),
+            ("zmq+tcp://h:1?bound", "there are bind"),
+            ("zmq+tcp://h:1?key=x", "needs server="),
+            ("zmq+tcp://h:1?key=", "has no value"),
+            ("zmq+tcp://h:1?server=x&allow=y", "allow is for ?bind"),
+            ("zmq+tcp://h:1?bind&server=x", "not for ?bind"),
             ("zmq+tcp://h:1/x", "path"),
             ("zmq+tcp://u@h:1", "no users"),
             ("zmq+ipc://host", "names no file"),
             ("mqtt://h?ca=x", "for mqtts"),
             ("mqtts://h?ca=", "names no file"),
+            ("mqtts://h?cert=x", "come together"),
+            ("mqtts://h?cart=x", "there are ca, cert and key"),
             ("mqtt://h/topic", "path"),
             ("memory://", "no name"),
         ] {

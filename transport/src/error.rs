@@ -32,6 +32,14 @@ pub enum TransportError {
         /// ZeroMQ's reason.
         source: zmq::Error,
     },
+    /// A key or a list of keys that is not as it should be.
+    #[error("{place}: {reason}")]
+    Key {
+        /// The file, variable or option.
+        place: String,
+        /// What is wrong with it; no secret.
+        reason: String,
+    },
     /// The MQTT client refuses something.
     #[error("{place}: {doing}: {source}")]
     Mqtt {
@@ -41,6 +49,14 @@ pub enum TransportError {
         doing: &'static str,
         /// The client's reason.
         source: paho_mqtt::Error,
+    },
+    /// A certificate or key that TLS can't use.
+    #[error("{place}: {reason}")]
+    Tls {
+        /// The endpoint, without its password.
+        place: String,
+        /// What is wrong, with the file's name.
+        reason: String,
     },
     /// The MQTT broker doesn't let us in: a wrong user or password, or no right to connect.
     #[error("{place}: the broker refuses to let us in: {reason}")]

@@ -21,9 +21,11 @@ use tokio::sync::mpsc::Sender;
 
 pub use asking::Asker;
 pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
-pub use endpoint::{Endpoint, MqttEndpoint, Password, Security, Way, ZmqEndpoint};
+pub use endpoint::{ClientCertificate, Endpoint, MqttEndpoint, Password, Security, Tls, Way, ZmqEndpoint};
 pub use error::TransportError;
-pub use options::{PublishOptions, SubscribeOptions};
+#[doc(hidden)]
+pub use mqtt::screen::{Changed, Screen};
+pub use options::{PublishOptions, Session, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};
 pub use subscription::Subscription;
 

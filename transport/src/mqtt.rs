@@ -6,19 +6,23 @@
 mod connector;
 mod outbound;
 mod relay;
+pub mod screen;
 mod subscriber;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use paho_mqtt::{
-    ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Message, PersistenceType, SslOptionsBuilder,
+    ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Message, PersistenceType, SslOptions,
+    SslOptionsBuilder,
 };
 
-use crate::{MqttEndpoint, Password, Security, TransportError};
+use crate::{ClientCertificate, MqttEndpoint, Password, Security, Tls, TransportError};
 
 pub(crate) use outbound::publish;
 use relay::Relay;
 pub(crate) use subscriber::subscribe;
+use tls::Diagnosis;
 
 /// Where the password is looked for when the URL has a user without one.
 const PASSWORD_VARIABLE: &str = "LASTBEAT_MQTT_PASSWORD";
@@ -50,7 +54,7 @@ fn client(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<pah
     // For TLS the library must know the broker's name, and takes the relay for a proxy.
     let server = match endpoint.security {
         Security::Plain => format!("tcp://{}", relay.address()),
-        Security::Tls { .. } => format!("ssl://{}:{}", endpoint.host, endpoint.port),
+        Security::Tls(_) => format!("ssl://{}:{}", endpoint.host, endpoint.port),
     };
     let buffered = i32::try_from(wanted.inflight).unwrap_or(i32::MAX).saturating_add(1);
     CreateOptionsBuilder::new_v3()
@@ -80,16 +84,30 @@ fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> R
             options.password(password.reveal());
         }
     }
-    if let Security::Tls { ca } = &endpoint.security {
-        let mut tls = SslOptionsBuilder::new();
-        tls.enable_server_cert_auth(true).verify(true);
-        if let Some(ca) = ca {
-            tls.trust_store(ca)
-                .map_err(|source| failed(endpoint, "can't read the file that option ca names", source))?;
-        }
-        options.ssl_options(tls.finalize()).https_proxy(format!("http://{}", relay.address()));
+    if let Security::Tls(wanted) = &endpoint.security {
+        options.ssl_options(tls_options(endpoint, wanted)?).https_proxy(format!("http://{}", relay.address()));
     }
     Ok(options.finalize())
+}
+
+fn tls_options(endpoint: &MqttEndpoint, wanted: &Tls) -> Result<SslOptions, TransportError> {
+    let mut tls = SslOptionsBuilder::new();
+    tls.enable_server_cert_auth(true).verify(true);
+    if let Some(ca) = &wanted.ca {
+        tls.trust_store(ca).map_err(|source| failed(endpoint, "can't read the file that option ca names", source))?;
+    }
+    if let Some(ClientCertificate { certificate, key }) = &wanted.client {
+        tls.key_store(certificate)
+            .map_err(|source| failed(endpoint, "can't read the file that option cert names", source))?;
+        tls.private_key(key).map_err(|source| failed(endpoint, "can't read the file that option key names", source))?;
+    }
+    // Reads them all: a wrong file is an error at the start.
+    tls::context(wanted).map_err(|reason| TransportError::Tls { place: endpoint.to_string(), reason })?;
+    Ok(tls.finalize())
+}
+
+fn diagnosis(endpoint: &MqttEndpoint, wanted: &Wanted) -> Option<Diagnosis> {
+    Diagnosis::of(endpoint, wanted.keepalive.clamp(Duration::from_secs(1), Duration::from_secs(10)))
 }
 
 fn failed(endpoint: &MqttEndpoint, doing: &'static str, source: paho_mqtt::Error) -> TransportError {

@@ -36,6 +36,17 @@ pub struct SubscribeOptions {
     pub topics: Vec<String>,
     /// Most messages that ZeroMQ holds here, for each peer, while the channel is full; from there on the peer must wait.
     pub high_water_mark: usize,
+    /// What an MQTT broker does with messages that come while this subscriber is away. ZeroMQ keeps none.
+    pub session: Session,
+}
+
+/// What an MQTT broker does with messages that come while a subscriber is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// It keeps them, under the subscriber's name.
+    Kept,
+    /// It keeps none, and forgets the subscriber when it goes.
+    Clean,
 }
 
 impl Default for SubscribeOptions {
@@ -45,6 +56,7 @@ impl Default for SubscribeOptions {
             keepalive: Duration::from_secs(10),
             topics: Kind::ALL.into_iter().map(|kind| kind.prefix().to_owned()).collect(),
             high_water_mark: 100_000,
+            session: Session::Kept,
         }
     }
 }

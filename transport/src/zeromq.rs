@@ -3,15 +3,27 @@
 //! A link has its own context with one I/O thread: it can be closed with its own patience, and one link's load does not
 //! delay another's. One I/O thread moves more than a million small messages a second.
 
+mod allow;
+mod curve;
+mod guard;
+mod keys;
 mod monitor;
 mod outbound;
+mod redial;
 mod subscriber;
+mod zap;
 
 use std::{net::ToSocketAddrs, time::Duration};
 
 use crate::{TransportError, endpoint::Way, endpoint::ZmqEndpoint};
 
-pub use monitor::{Monitor, PeerEvent};
+pub use allow::{AllowList, Purpose};
+pub use curve::{Curve, Lock};
+pub use guard::{Allowed, Guard};
+pub use keys::{KEY_VARIABLE, KeyPair, PublicKey};
+pub use monitor::{Failure, Monitor, PeerEvent};
+pub use zap::Gate;
+
 pub(crate) use outbound::publish;
 pub(crate) use subscriber::subscribe;
 
@@ -95,7 +107,7 @@ mod tests {
     fn an_address_in_use_is_named() {
         let context = zmq::Context::new();
         let (first, second) = (context.socket(zmq::PUB).unwrap(), context.socket(zmq::PUB).unwrap());
-        let bind = |address: &str| ZmqEndpoint { address: address.to_owned(), way: Way::Bind };
+        let bind = |address: &str| ZmqEndpoint { address: address.to_owned(), way: Way::Bind, lock: Lock::Open };
         let address = open(&first, &bind("tcp://127.0.0.1:0")).unwrap();
         let error = open(&second, &bind(&address)).unwrap_err().to_string();
         assert_eq!(error, format!("{address}: can't bind: Address already in use"));

@@ -8,7 +8,8 @@ mod mosquitto;
 use std::{collections::BTreeSet, fs, process::Command, thread, time::Duration};
 
 use lastbeat_transport::{
-    Arrival, Incoming, LinkIndex, Outbound, PublishOptions, SubscribeOptions, TransportError, publish, subscribe,
+    Arrival, Incoming, LinkIndex, Outbound, PublishOptions, Session, SubscribeOptions, TransportError, publish,
+    subscribe,
 };
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 use mosquitto::Mosquitto;
@@ -75,6 +76,23 @@ fn what_comes_while_the_subscriber_is_away_is_kept_for_it() {
     for number in 0..100 {
         assert_eq!(listener.payload(), number.to_string());
     }
+}
+
+#[test]
+fn a_clean_session_is_sent_nothing_that_came_before_it() {
+    let mosquitto = Mosquitto::new("");
+    let fleeting = || {
+        let options =
+            SubscribeOptions { client: "fleeting".to_owned(), keepalive: KEEPALIVE, ..SubscribeOptions::default() };
+        let mut listener = Listener::with(&mosquitto.url(), SubscribeOptions { session: Session::Clean, ..options });
+        listener.wait_for_up();
+        listener
+    };
+    drop(fleeting());
+    mosquitto_pub(&mosquitto, &["-t", "sensor/1", "-m", "while it was away"]);
+    let mut listener = fleeting();
+    mosquitto_pub(&mosquitto, &["-t", "sensor/1", "-m", "now"]);
+    assert_eq!(listener.payload(), "now");
 }
 
 /// Enough that some are under way whenever the broker goes.

@@ -1,9 +1,13 @@
 //! [`Evidence`]: a fact about a publisher, with its time and its source.
 
 use std::fmt;
+use std::time::Duration;
 
 use lastbeat_wire::{BootId, HostId, UtcNanos};
 use serde::{Deserialize, Serialize};
+
+use crate::adaptive::Learned;
+use crate::told::span;
 
 /// What was seen, when, and by what means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +96,16 @@ pub enum Fact {
     },
     /// Expected, and never heard.
     NeverHeard,
+    /// The threshold it missed was learned from its own gaps.
+    Adaptive {
+        /// The threshold that was in force.
+        threshold: Duration,
+        /// How unlikely its silence was, by its gaps: one in 10^(phi/10), in tenths, at most 999; `None` while too little was
+        /// seen and the fixed threshold was in force.
+        phi_tenths: Option<u32>,
+        /// What the threshold rests on.
+        learned: Learned,
+    },
     /// Somebody said that it is not to be watched.
     Maintenance {
         /// Until when; `None`: until somebody says so.
@@ -137,6 +151,20 @@ impl fmt::Display for Fact {
             Self::ProbeFailed { reason } => write!(f, "looking at its process failed: {reason}"),
             Self::LinkDown { reason } => write!(f, "link down: {reason}"),
             Self::NeverHeard => f.write_str("no message since it is expected"),
+            Self::Adaptive { threshold, phi_tenths: Some(phi), learned: Learned { gaps, usual, longest, .. } } => {
+                write!(
+                    f,
+                    "adaptive threshold {}, of {gaps} gaps of usually {} and at most {}; phi {}.{}",
+                    span(*threshold),
+                    span(*usual),
+                    span(*longest),
+                    phi / 10,
+                    phi % 10,
+                )
+            }
+            Self::Adaptive { threshold, phi_tenths: None, learned } => {
+                write!(f, "adaptive threshold, still {}: only {} gaps were seen", span(*threshold), learned.gaps)
+            }
             Self::Maintenance { until: Some(until) } => write!(f, "maintenance until {until}"),
             Self::Maintenance { until: None } => f.write_str("maintenance until it is resumed"),
         }
@@ -152,6 +180,9 @@ mod tests {
         let shown = |fact, source| Evidence { at: UtcNanos(1_500_000_000), source, fact }.to_string();
         let seen = "seen 1970-01-01T00:00:01.500Z";
         let until = Some(UtcNanos(0));
+        let millis = Duration::from_millis;
+        let learned = Learned { gaps: 5000, usual: millis(1370), longest: millis(2000), phi_tenths: Some(80) };
+        let adaptive = |phi_tenths| Fact::Adaptive { threshold: millis(4100), phi_tenths, learned };
         for (fact, source, text) in [
             (Fact::Runs { detail: "sleeping".into() }, Source::ProcessTable, "process runs: sleeping"),
             (Fact::NotPermitted, Source::ProcessTable, "process runs, it may not be looked at (EPERM)"),
@@ -166,6 +197,12 @@ mod tests {
             (Fact::Failed { reason: "disk full".into() }, Source::Message, "it reported a failure: disk full"),
             (Fact::Failed { reason: String::new() }, Source::Message, "it reported a failure"),
             (Fact::LinkDown { reason: "lab: reset".into() }, Source::Watchdog, "link down: lab: reset"),
+            (
+                adaptive(Some(83)),
+                Source::Watchdog,
+                "adaptive threshold 4.1 s, of 5000 gaps of usually 1.3 s and at most 2 s; phi 8.3",
+            ),
+            (adaptive(None), Source::Watchdog, "adaptive threshold, still 4.1 s: only 5000 gaps were seen"),
             (Fact::NeverHeard, Source::Watchdog, "no message since it is expected"),
             (Fact::Maintenance { until }, Source::Watchdog, "maintenance until 1970-01-01T00:00:00Z"),
             (Fact::Maintenance { until: None }, Source::Watchdog, "maintenance until it is resumed"),

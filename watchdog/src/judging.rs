@@ -198,6 +198,7 @@ impl Watchdog {
         }
         let (state, cause) = (verdict.state(), verdict.cause());
         let no_answer = state == State::Unknown && cause == Cause::ProbeFailed;
+        evidence.extend(publisher.adaptive_evidence(now, missed));
         if publisher.state != state && !(no_answer && matches!(publisher.state, State::Silent | State::Suspended)) {
             self.flip(now, index, state, cause, at, evidence);
         } else if publisher.state == state {
@@ -238,6 +239,8 @@ impl Watchdog {
         let publisher = &mut self.publishers[index];
         let at = at.max(publisher.flipped_at).min(now.monotonic);
         let from = std::mem::replace(&mut publisher.state, to);
+        // A silence stays one, judged or not. That a process was stopped, or ended, is no question of pace.
+        publisher.unbroken &= matches!(to, State::Silent | State::Unknown);
         publisher.flipped_at = at;
         publisher.cause = cause;
         publisher.since = now.utc_at(at);

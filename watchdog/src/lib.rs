@@ -3,12 +3,14 @@
 //! Events and `now` go in, [`Output`]s come out. No I/O, no clock, no task: what is tested here in simulated time is what
 //! runs. [`Watchdog`] is the machine; `docs/ARCHITECTURE.md` draws its states.
 
+mod adaptive;
 mod config;
 mod deadlines;
 mod delay;
 mod evidence;
 mod flip;
 mod judging;
+mod learning;
 mod links;
 mod output;
 mod publisher;
@@ -24,7 +26,9 @@ mod told;
 mod touched;
 mod verdict;
 mod watchdog;
+mod window;
 
+pub use adaptive::{Adaptive, Bounds, Learned};
 pub use config::{HostView, PublisherRules, WatchRules};
 pub use evidence::{Evidence, Fact, Source};
 pub use flip::Flip;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lastbeat_wire::{Monotonic, Now, ProcessIdentity, PublisherId, UtcNanos};
 use serde::{Deserialize, Serialize};
 
+use crate::adaptive::Adaptive;
 use crate::delay::Delay;
 use crate::evidence::Evidence;
 use crate::links::HeardOn;
@@ -84,7 +85,12 @@ pub(crate) struct Publisher {
     /// The same on the monotonic clock: a flip is never told to be earlier than the one before it.
     pub flipped_at: Monotonic,
     pub evidence: Vec<Evidence>,
+    /// The silence it is allowed, as of the last message: nothing between two messages changes it.
     pub threshold: Duration,
+    /// What makes the threshold, where it is learned.
+    pub adaptive: Option<Box<Adaptive>>,
+    /// Whether the silence since it was last heard may be learned: nothing has come between.
+    pub unbroken: bool,
     pub last_heard: Option<Monotonic>,
     pub last_heard_utc: Option<UtcNanos>,
     /// How much of its silence lies before the monotonic clock's start: it was heard on an earlier boot of this host.
@@ -133,6 +139,8 @@ impl Publisher {
             flipped_at: now.monotonic,
             evidence: Vec::new(),
             threshold,
+            adaptive: None,
+            unbroken: false,
             last_heard: None,
             last_heard_utc: None,
             silence_before: Duration::ZERO,

@@ -61,6 +61,8 @@ impl Watchdog {
         }
         let reason = format!("{}: {reason}", self.links.name(link));
         for index in 0..self.publishers.len() {
+            // What is heard on another link, too, may have been said on this one.
+            self.publishers[index].unbroken &= !self.publishers[index].links.all().contains(link);
             if self.links.sees(&self.publishers[index]).is_some() {
                 continue;
             }
@@ -96,6 +98,7 @@ impl Watchdog {
     /// came in time, so they are taken in before anybody is judged.
     pub fn stalled(&mut self, now: Now, from: UtcNanos) {
         self.settled_at = now.monotonic.plus(self.rules.settle);
+        self.learns_since = now.monotonic;
         let reason = "the watchdog itself did not run".to_owned();
         self.outputs.push(Output::Unwatched(Unwatched { link: None, from, to: now.utc.max(from), reason }));
     }
@@ -201,6 +204,10 @@ impl Watchdog {
             publisher.failure = kept.failure;
             publisher.conflict = kept.conflict;
             publisher.counts = kept.counts;
+            if let (Some(adaptive), Some(learned)) = (&mut publisher.adaptive, kept.learned) {
+                adaptive.restore(*learned);
+                publisher.threshold = adaptive.threshold();
+            }
             if !same_boot {
                 publisher.rebooted(now);
             }

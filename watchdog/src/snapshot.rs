@@ -5,6 +5,7 @@ use std::time::Duration;
 use lastbeat_wire::{BootId, Monotonic, PublisherId, UtcNanos};
 use serde::{Deserialize, Serialize};
 
+use crate::adaptive::Memory;
 use crate::evidence::Evidence;
 use crate::publisher::{Counts, Process, Publisher};
 use crate::state::{Cause, State};
@@ -42,6 +43,9 @@ pub(crate) struct Kept {
     pub failure: Option<Evidence>,
     pub conflict: Option<Monotonic>,
     pub counts: Counts,
+    /// What was learned of its gaps, where its threshold is adaptive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Box<Memory>>,
 }
 
 impl Snapshot {
@@ -76,6 +80,7 @@ impl Kept {
             failure: publisher.failure.clone(),
             conflict: publisher.conflict,
             counts: publisher.counts,
+            learned: publisher.adaptive.as_ref().map(|adaptive| Box::new(adaptive.memory().clone())),
         }
     }
 }

@@ -51,6 +51,7 @@ impl Watchdog {
         let began = publisher.began_since_last(now, header);
         let before = publisher.current.replace(Process::begun(identity, began));
         publisher.set_previous(before);
+        publisher.unbroken = false;
         publisher.counts.restarts += 1;
         let id = publisher.id.clone();
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
@@ -94,6 +95,7 @@ impl Watchdog {
     fn swap_processes(&mut self, index: usize) {
         let publisher = &mut self.publishers[index];
         std::mem::swap(&mut publisher.current, &mut publisher.previous);
+        publisher.unbroken = false;
         self.attend(index);
     }
 

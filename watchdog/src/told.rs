@@ -179,7 +179,11 @@ impl Flip {
     fn silent(&self) -> String {
         match (self.silence, self.last_heard) {
             (Some(silence), Some(heard)) => {
-                format!("nothing heard for {}, since {}", span(silence), self.time(heard))
+                let adaptive = self.detail(|fact| match fact {
+                    Fact::Adaptive { .. } => Some(format!(" ({fact})")),
+                    _ => None,
+                });
+                format!("nothing heard for {}, since {}{adaptive}", span(silence), self.time(heard))
             }
             _ => "it was never heard".to_owned(),
         }
@@ -218,7 +222,7 @@ fn sentences(advice: &str) -> String {
 }
 
 /// A span as people say it: `2 ms`, `1.2 s`, `50 s`, `2 min 3 s`, `3 h 5 min`, `2 days 3 h`.
-fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let with = |one: u64, unit: &str, other: u64, smaller: &str| match other {
         0 => format!("{one} {unit}"),
         other => format!("{one} {unit} {other} {smaller}"),

@@ -3,6 +3,7 @@
 
 use lastbeat_wire::{Now, ProcessIdentity, UtcNanos};
 
+use crate::adaptive::Learned;
 use crate::evidence::{Evidence, Fact};
 use crate::state::State;
 use crate::status::Status;
@@ -19,6 +20,8 @@ pub struct Detail {
     pub process: Option<ProcessIdentity>,
     /// Until when it is paused; `None` where it is not, or until it is resumed.
     pub paused_until: Option<UtcNanos>,
+    /// What its threshold rests on, where it is adaptive.
+    pub adaptive: Option<Learned>,
     /// What its present state rests on.
     pub evidence: Vec<Evidence>,
 }
@@ -57,6 +60,7 @@ impl Watchdog {
             status: publisher.status(now),
             process: publisher.identity(),
             paused_until,
+            adaptive: publisher.adaptive.as_ref().map(|adaptive| adaptive.learned()),
             evidence: publisher.evidence.clone(),
         })
     }

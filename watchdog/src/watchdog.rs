@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use lastbeat_wire::{Header, Kind, Monotonic, Now, PublisherId};
 
+use crate::adaptive::Adaptive;
 use crate::config::WatchRules;
 use crate::deadlines::Deadlines;
 use crate::links::{LinkNumber, Links};
@@ -28,6 +29,8 @@ pub struct Watchdog {
     pub(crate) deadlines: Deadlines,
     /// Nobody is judged before this: messages that wait since a stall come first.
     pub(crate) settled_at: Monotonic,
+    /// No silence that began before this is learned: the watchdog did not run meanwhile.
+    pub(crate) learns_since: Monotonic,
     pub(crate) outputs: Vec<Output>,
     pub(crate) touched: Vec<u32>,
 }
@@ -86,6 +89,7 @@ impl Watchdog {
             names: HashMap::new(),
             deadlines: Deadlines::default(),
             settled_at: now.monotonic,
+            learns_since: now.monotonic,
             outputs: Vec::new(),
             touched: Vec::new(),
         };
@@ -103,6 +107,19 @@ impl Watchdog {
     /// When [`due`](Self::due) is to be called next; it may then find nothing to do.
     pub fn next_deadline(&self) -> Option<Monotonic> {
         self.deadlines.next()
+    }
+
+    /// The name of a link.
+    ///
+    /// # Panics
+    /// If there is no such link.
+    pub fn link_name(&self, link: LinkNumber) -> &str {
+        self.links.name(link)
+    }
+
+    /// Most publishers that are remembered, but for those that have a rule of their own.
+    pub fn max_publishers(&self) -> usize {
+        self.rules.max_publishers
     }
 
     /// How many publishers are known.
@@ -190,12 +207,17 @@ impl Watchdog {
         let outdated = matches!(place, Place::Late { .. }) || publisher.last_heard.is_some_and(|last| heard_at < last);
         let fails = heard.kind == Kind::Fail && !outdated;
         if late {
+            publisher.unbroken = false;
             if fails {
                 self.failed(now, index, heard, heard_at);
             } else if !posthumous {
                 publisher.hear(now, heard_at);
             }
             return Reception::Late;
+        }
+        let follows = speaker == Speaker::Current && matches!(place, Place::New { .. }) && heard.link.is_some();
+        if follows {
+            self.learn(now, index, waited.surely);
         }
         self.revive(now, index, &mut speaker, heard);
         self.detect_conflict(now, index, speaker, heard_at);
@@ -204,6 +226,8 @@ impl Watchdog {
         } else {
             self.alive(now, index, heard, heard_at);
         }
+        let publisher = &mut self.publishers[index];
+        publisher.unbroken = follows && publisher.state == State::Alive;
         Reception::Live
     }
 
@@ -246,7 +270,8 @@ impl Watchdog {
         if let Some(index) = self.find(heard.publisher) {
             return Some(index);
         }
-        if self.publishers.len() >= self.rules.max_publishers {
+        // Who has a rule of its own is let in whoever else has filled the place.
+        if self.publishers.len() >= self.rules.max_publishers && !self.rules.publishers.contains_key(heard.publisher) {
             return None;
         }
         // An id that is not valid was refused before it came here; refusing it again costs nothing.
@@ -255,9 +280,12 @@ impl Watchdog {
 
     pub(crate) fn add(&mut self, id: PublisherId, now: Now) -> usize {
         let index = self.publishers.len();
-        let rules = self.rules.publishers.get(&id).copied().unwrap_or_default();
-        let mut publisher = Publisher::new(id.clone(), rules.threshold.unwrap_or(self.rules.threshold), now);
-        publisher.expected = rules.expected;
+        let (threshold, bounds) = self.rules.threshold_of(&id);
+        let adaptive = bounds.map(|bounds| Box::new(Adaptive::new(threshold, bounds)));
+        let threshold = adaptive.as_ref().map_or(threshold, |adaptive| adaptive.threshold());
+        let mut publisher = Publisher::new(id.clone(), threshold, now);
+        publisher.adaptive = adaptive;
+        publisher.expected = self.rules.publishers.get(&id).is_some_and(|own| own.expected);
         self.publishers.push(publisher);
         let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
         self.names.insert(id, number);

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use lastbeat_watchdog::{
-    Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Source, WatchRules, Watchdog,
+    Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Source, WatchRules,
+    Watchdog,
 };
 use lastbeat_wire::{BootId, Header, HostId, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 use proptest::prelude::*;
@@ -120,12 +121,18 @@ fn rules() -> impl Strategy<Value = WatchRules> {
             Just(Duration::MAX)
         ]
     };
-    (span(), span(), span(), 1..4usize, wall()).prop_map(
-        |(threshold, probe_limit, settle, max_publishers, booted_at)| {
-            let own_rules = PublisherRules { threshold: Some(Duration::from_nanos(1)), expected: true };
+    let adaptive = proptest::option::of((span(), span()));
+    (span(), span(), span(), 1..4usize, wall(), adaptive).prop_map(
+        |(threshold, probe_limit, settle, max_publishers, booted_at, adaptive)| {
+            let own_rules = PublisherRules {
+                threshold: Some(Duration::from_nanos(1)),
+                expected: true,
+                ..PublisherRules::default()
+            };
             WatchRules {
                 own_link: None,
                 threshold,
+                adaptive: adaptive.map(|(one, other)| Bounds { at_least: one.min(other), at_most: one.max(other) }),
                 links: vec!["first".to_owned(), "second".to_owned()],
                 host: Some(HostView { process: own(), booted_at: UtcNanos(booted_at) }),
                 probe_limit,

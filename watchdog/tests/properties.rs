@@ -5,18 +5,18 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lastbeat_simulation::{Place, Process};
 use lastbeat_watchdog::State;
 use lastbeat_wire::Kind;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use simulation::event::{Again, Deed, Event, Parcel, Which};
-use simulation::process::Process;
-use simulation::script::{Place, Rules, Span, Traits};
+use simulation::script::{Rules, Span, Traits, Within};
 use simulation::world::World;
 
 const SECOND: i64 = 1_000_000_000;
 const LINKS: [&str; 2] = ["first", "second"];
-const PUBLISHERS: [&str; 5] = ["near", "far", "boxed", "foreign", "brisk"];
+const PUBLISHERS: [&str; 6] = ["near", "far", "boxed", "foreign", "brisk", "adaptive"];
 
 /// Events with the time since the one before.
 type History = Vec<(i64, Event)>;
@@ -29,6 +29,12 @@ fn publishers() -> BTreeMap<String, Traits> {
         Traits { beats, runs: Place::Container, links: vec!["first".to_owned()], expected: true, ..Traits::default() },
         Traits { tells: Vec::new(), expected: true, ..Traits::default() },
         Traits { beats: Some(Span(SECOND)), threshold: Some(Span(3 * SECOND)), ..Traits::default() },
+        Traits {
+            beats: Some(Span(4 * SECOND)),
+            threshold: Some(Span(18 * SECOND)),
+            adaptive: Some(Within { at_least: Span(5 * SECOND), at_most: Span(40 * SECOND) }),
+            ..Traits::default()
+        },
     ];
     PUBLISHERS.map(str::to_owned).into_iter().zip(traits).collect()
 }

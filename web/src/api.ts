@@ -33,7 +33,7 @@ export interface Row {
 }
 
 export interface Link { name: string; up: boolean; reason: string | null }
-export interface Follower { name: string; behind_bytes: number; trouble: string | null; set_aside: number }
+export interface Follower { name: string; behind_bytes: number; trouble: string | null; set_aside: number; held: string | null }
 export interface Totals { messages: number; refused: number; duplicates: number; unknown: number; not_kept: number }
 export type States = Partial<Record<State, number>>;
 
@@ -68,6 +68,7 @@ export interface Field { name: string; type: FieldType; latest: Value | null; la
 export interface Detail extends Row {
   process: Process | null;
   paused_until: string | null;
+  adaptive: { gaps: number; usual_s: number; longest_s: number; phi: number | null } | null;
   evidence: Evidence[];
   fields: Field[];
 }

@@ -22,13 +22,17 @@ impl BrokerProcess {
 
     /// The same, with its log going somewhere.
     pub fn start_with_log(arguments: &[&str], log: impl Into<Stdio>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lastbeat-broker"))
-            .arg("--json")
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_lastbeat-broker")).args(arguments).stderr(log))
+    }
+
+    /// The same, with variables in its environment.
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lastbeat-broker"));
+        Self::spawn(command.args(arguments).envs(variables.iter().copied()).stderr(Stdio::null()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.arg("--json").stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON once it is ready");

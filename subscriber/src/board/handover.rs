@@ -64,6 +64,11 @@ impl Handover {
         }
     }
 
+    /// The loop did not run for so long.
+    pub fn stalled(&self, by: Duration) {
+        self.metrics.stalled(by);
+    }
+
     /// When [`due`](Self::due) has something to do; `None`: it has not been called yet.
     pub fn next(&self) -> Option<Monotonic> {
         let soon = self.more || !self.flips.is_empty();

@@ -96,6 +96,9 @@ pub struct FollowerTold {
     pub trouble: Option<String>,
     /// Points that its target refused, which are set aside.
     pub set_aside: u64,
+    /// Why it ships nothing though all is well: it stands by for another subscriber that does; else null.
+    #[schema(required)]
+    pub held: Option<String>,
 }
 
 /// What was counted since the start.
@@ -221,13 +224,14 @@ impl FollowerTold {
     /// A follower with its name.
     pub fn of(name: &'static str, lag: &Lag) -> Self {
         let trouble = lag.trouble.as_ref().map(|trouble| trouble.error.to_string());
-        Self { name, behind_bytes: lag.behind_bytes, trouble, set_aside: lag.set_aside }
+        let held = lag.held.as_ref().map(ToString::to_string);
+        Self { name, behind_bytes: lag.behind_bytes, trouble, set_aside: lag.set_aside, held }
     }
 }
 
 impl From<Totals> for TotalsTold {
     fn from(totals: Totals) -> Self {
-        let Totals { messages, refused, duplicates, unknown, not_kept, recovery: _ } = totals;
+        let Totals { messages, refused, refused_by: _, duplicates, unknown, not_kept, recovery: _ } = totals;
         Self { messages, refused, duplicates, unknown, not_kept }
     }
 }

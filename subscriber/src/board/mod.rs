@@ -166,6 +166,16 @@ impl Board {
         self.0.followers.iter().map(|(name, lag)| FollowerTold::of(name, &lag.borrow())).collect()
     }
 
+    /// How far the follower of this name has come, if there is one.
+    pub fn lag(&self, name: &str) -> Option<Lag> {
+        self.0.followers.iter().find(|(one, _)| *one == name).map(|(_, lag)| lag.borrow().clone())
+    }
+
+    /// How much each follower of the log had kept of what was refused, and dropped for what came after it.
+    pub fn dropped(&self) -> Vec<(&'static str, u64)> {
+        self.0.followers.iter().map(|(name, lag)| (*name, lag.borrow().dropped)).collect()
+    }
+
     /// The event stream from now on.
     pub fn frames(&self) -> broadcast::Receiver<Frame> {
         self.0.frames.subscribe()

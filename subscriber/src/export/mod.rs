@@ -44,7 +44,8 @@ pub struct ExportArgs {
     /// The store to read from.
     #[arg(long, value_name = "FILE", conflicts_with = "influx")]
     pub store: Option<PathBuf>,
-    /// Read from this InfluxDB instead: `http://user@host:8086/database`, or `http://host:8086?org=…&bucket=…`.
+    /// Read from this InfluxDB instead: `http://user@host:8086/database`, or `http://host:8086?org=…&bucket=…`;
+    /// `https://…?ca=FILE` for an authority of your own.
     #[arg(long, value_name = "URL")]
     pub influx: Option<String>,
 }

@@ -30,6 +30,12 @@ pub struct Lag {
     pub records: u64,
     /// Points among them that the target refused, which are set aside.
     pub set_aside: u64,
+    /// Refused messages, or points set aside, that had to make room for newer ones.
+    pub dropped: u64,
+    /// The time of the newest record that was dealt with, since the follower was started: when this subscriber took it in.
+    pub until: Option<UtcNanos>,
+    /// Set while it ships nothing for another subscriber does: why.
+    pub held: Option<Arc<str>>,
     /// Set while the target does not take what it is given. The cursor stands still then.
     pub trouble: Option<Trouble>,
 }

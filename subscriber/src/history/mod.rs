@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lastbeat_host::Clock;
-use lastbeat_wire::Monotonic;
+use lastbeat_wire::{Monotonic, UtcNanos};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,21 @@ mod tests;
 pub use error::HistoryError;
 pub use fields::Field;
 pub use routes::routes;
+
+/// A request's path and query put to every question, and in what words each refuses them.
+pub fn refused(id: &str, query: &str, now: UtcNanos) -> Vec<String> {
+    let (id, query) = (|| id.to_owned(), Some(query));
+    let all = [
+        readings::ReadingsQuestion::parse(id(), query, now).err(),
+        states::StatesQuestion::parse(id(), query, now).err(),
+        flips::FlipsQuestion::parse(Some(id()), query, now).err(),
+        flips::FlipsQuestion::parse(None, query, now).err(),
+        reports::LogQuestion::parse(id(), query).err(),
+        rates::RatesQuestion::parse(query, now).err(),
+        stream::ExportQuestion::parse(query, now).err(),
+    ];
+    all.into_iter().flatten().map(|error| error.to_string()).collect()
+}
 
 /// Questions at a time: each holds a thread and a connection, and more of them would only take turns on the disk.
 const QUESTIONS: usize = 4;

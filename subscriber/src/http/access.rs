@@ -13,12 +13,14 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lastbeat_host::Clock;
-use lastbeat_wire::Monotonic;
+use lastbeat_wire::{Monotonic, PublisherId};
 use subtle::ConstantTimeEq;
 
 use super::config::Credentials;
 use super::problem::Problem;
 
+/// What the paths of all beats begin with.
+const BEATS: &str = "/api/v1/beat/";
 /// Failed logins are told in the log at most so often.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -44,7 +46,7 @@ impl Access {
         Self(Arc::new(Rules { credentials, failures: Mutex::default() }))
     }
 
-    fn check(&self, parts: &Parts) -> Result<(), Problem> {
+    fn check(&self, parts: &mut Parts) -> Result<(), Problem> {
         if parts.uri.path() == "/healthz" {
             return Ok(());
         }
@@ -61,9 +63,17 @@ impl Access {
         if changes_something(parts) { refuse_foreign(parts, host.as_ref()) } else { Ok(()) }
     }
 
-    fn log_in(&self, parts: &Parts) -> Result<(), Problem> {
+    fn log_in(&self, parts: &mut Parts) -> Result<(), Problem> {
         let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if shown.is_some_and(|shown| self.0.credentials.accept(shown)) {
+            return Ok(());
+        }
+        let beats = shown.map(|shown| self.0.credentials.beats_of(shown)).unwrap_or_default();
+        if !beats.is_empty() {
+            if !parts.uri.path().starts_with(BEATS) {
+                return Err(Problem::new(StatusCode::FORBIDDEN, "this token is good for beats alone"));
+            }
+            parts.extensions.insert(BeatsOnly(beats.into()));
             return Ok(());
         }
         if shown.is_some() {
@@ -74,10 +84,27 @@ impl Access {
     }
 }
 
+/// Of a request whose token is good for the beats of these publishers alone.
+#[derive(Debug, Clone)]
+pub struct BeatsOnly(Arc<[PublisherId]>);
+
+impl BeatsOnly {
+    /// Whether it is good for this one.
+    ///
+    /// # Errors
+    /// If not, the answer.
+    pub fn check(&self, publisher: &PublisherId) -> Result<(), Problem> {
+        if self.0.contains(publisher) {
+            return Ok(());
+        }
+        Err(Problem::new(StatusCode::FORBIDDEN, format!("this token is not good for the beats of {publisher}")))
+    }
+}
+
 /// Lets those through who may.
 pub async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match access.check(&parts) {
+    let (mut parts, body) = request.into_parts();
+    match access.check(&mut parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(problem) => {
             let needs_login = problem.status == StatusCode::UNAUTHORIZED.as_u16();
@@ -108,20 +135,48 @@ impl Rules {
 impl Credentials {
     /// Whether the value of `Authorization` is one of these. Takes as long for a wrong one as for a right one.
     fn accept(&self, shown: &str) -> bool {
-        let Some((scheme, rest)) = shown.split_once(' ') else { return false };
+        match Shown::parse(shown) {
+            None => false,
+            Some(Shown::Bearer(token)) => self.is_token(&token),
+            Some(Shown::Basic(name, password)) => {
+                let by_user =
+                    self.user.as_ref().is_some_and(|(user, known)| same(&name, user) & same(&password, known.reveal()));
+                by_user | self.is_token(&password)
+            }
+        }
+    }
+
+    fn is_token(&self, shown: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| same(shown, token.reveal()))
+    }
+
+    /// The publishers whose token the value of `Authorization` is. Looks at all of them, whichever it is.
+    fn beats_of(&self, shown: &str) -> Vec<PublisherId> {
+        let Some(Shown::Bearer(token) | Shown::Basic(_, token)) = Shown::parse(shown) else { return Vec::new() };
+        let known = self.beats.iter().filter(|(_, known)| same(&token, known.reveal()));
+        known.map(|(publisher, _)| publisher.clone()).collect()
+    }
+}
+
+/// What the value of `Authorization` holds.
+enum Shown {
+    Bearer(String),
+    Basic(String, String),
+}
+
+impl Shown {
+    fn parse(shown: &str) -> Option<Self> {
+        let (scheme, rest) = shown.split_once(' ')?;
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.token.as_ref().is_some_and(|token| same(rest, token.reveal()));
+            return Some(Self::Bearer(rest.to_owned()));
         }
         if !scheme.eq_ignore_ascii_case("basic") {
-            return false;
+            return None;
         }
-        let Some(shown) = STANDARD.decode(rest).ok().and_then(|shown| String::from_utf8(shown).ok()) else {
-            return false;
-        };
-        let Some((name, password)) = shown.split_once(':') else { return false };
-        let by_user = self.user.as_ref().is_some_and(|(user, known)| same(name, user) & same(password, known.reveal()));
-        by_user | self.token.as_ref().is_some_and(|token| same(password, token.reveal()))
+        let shown = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+        let (name, password) = shown.split_once(':')?;
+        Some(Self::Basic(name.to_owned(), password.to_owned()))
     }
 }
 
@@ -142,8 +197,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Beats change something, also with GET.
 fn changes_something(parts: &Parts) -> bool {
-    !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
-        || parts.uri.path().starts_with("/api/v1/beat/")
+    !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) || parts.uri.path().starts_with(BEATS)
 }
 
 /// A page of somebody else may make a browser send what changes something, login and all.

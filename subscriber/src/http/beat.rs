@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body as Content;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use lastbeat_transport::{Arrival, Batch, Delivery, Incoming};
 use lastbeat_wire::{Body, Encoding, Header, Message, encode};
 
 use super::Api;
+use super::access::BeatsOnly;
 use super::problem::Problem;
 use super::publishers::parse;
 use crate::command::Command;
@@ -23,6 +25,9 @@ const KEPT_WITHIN: Duration = Duration::from_secs(10);
 const REPORT_BYTES: usize = 100_001;
 /// So much of a body is read at most, so that its sender sees the answer.
 const BODY_BYTES: usize = 64 << 20;
+
+/// Set where the token is not good for everybody's beats.
+type Rights = Option<Extension<BeatsOnly>>;
 
 /// What is answered to every one of them.
 #[derive(utoipa::IntoResponses)]
@@ -46,8 +51,13 @@ enum Answer {
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
     responses(Answer))]
-pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Beat, content).await
+pub async fn beat(
+    state: State<Api>,
+    rights: Rights,
+    id: Path<String>,
+    content: Content,
+) -> Result<&'static str, Problem> {
+    take(&state, rights, &id, Body::Beat, content).await
 }
 
 /// It begins its work.
@@ -57,8 +67,13 @@ pub async fn beat(state: State<Api>, id: Path<String>, content: Content) -> Resu
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
     responses(Answer))]
-pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Start, content).await
+pub async fn start(
+    state: State<Api>,
+    rights: Rights,
+    id: Path<String>,
+    content: Content,
+) -> Result<&'static str, Problem> {
+    take(&state, rights, &id, Body::Start, content).await
 }
 
 /// Its work failed.
@@ -68,12 +83,20 @@ pub async fn start(state: State<Api>, id: Path<String>, content: Content) -> Res
     request_body(content = String, content_type = "text/plain", description = "With POST, a report for people"),
     params(("id" = String, Path, description = "The publisher, percent-encoded as one segment")),
     responses(Answer))]
-pub async fn fail(state: State<Api>, id: Path<String>, content: Content) -> Result<&'static str, Problem> {
-    take(&state, &id, Body::Fail, content).await
+pub async fn fail(
+    state: State<Api>,
+    rights: Rights,
+    id: Path<String>,
+    content: Content,
+) -> Result<&'static str, Problem> {
+    take(&state, rights, &id, Body::Fail, content).await
 }
 
-async fn take(api: &Api, id: &str, body: Body<'_>, content: Content) -> Result<&'static str, Problem> {
+async fn take(api: &Api, rights: Rights, id: &str, body: Body<'_>, content: Content) -> Result<&'static str, Problem> {
     let publisher = parse(id)?;
+    if let Some(Extension(only)) = rights {
+        only.check(&publisher)?;
+    }
     let report = report(content).await?;
     let topic = body.kind().topic(&publisher);
     let header = Header { sent_at: Some(Clock.now().utc), ..Header::default() };

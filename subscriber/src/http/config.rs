@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use lastbeat_transport::Password;
+use lastbeat_wire::PublisherId;
 use serde::Deserialize;
 
 use super::tls;
@@ -33,6 +34,8 @@ pub struct Credentials {
     pub user: Option<(String, Password)>,
     /// A bearer token, or a password of HTTP Basic with any name.
     pub token: Option<Password>,
+    /// Tokens that are good for the beats of one publisher, and for nothing else.
+    pub beats: Vec<(PublisherId, Password)>,
 }
 
 /// The table `[http]` of the configuration file.
@@ -49,6 +52,25 @@ impl Credentials {
     /// Whether there are any.
     pub fn are_set(&self) -> bool {
         self.user.is_some() || self.token.is_some()
+    }
+
+    /// Adds the token in a file, which is good for the beats of one publisher alone.
+    ///
+    /// # Errors
+    /// When there is no token in it, or no login for all else: who needs none needs no token.
+    pub fn add_beats(&mut self, publisher: PublisherId, file: &Path) -> anyhow::Result<()> {
+        if !self.are_set() {
+            bail!(
+                "publisher {publisher} has a token_file, but the page and the API need no login: set --http-user and its \
+                 password, or LASTBEAT_HTTP_TOKEN"
+            );
+        }
+        let token = read_secret(file)?;
+        if self.token.as_ref().is_some_and(|all| all.reveal() == token.reveal()) {
+            bail!("publisher {publisher}: {} holds the token that is good for everything", file.display());
+        }
+        self.beats.push((publisher, token));
+        Ok(())
     }
 }
 
@@ -71,7 +93,7 @@ impl HttpConfig {
             ),
             (None, Some(_)) => bail!("there is an HTTP password, but no user: give --http-user NAME"),
         };
-        let credentials = Credentials { user, token };
+        let credentials = Credentials { user, token, beats: Vec::new() };
         let certificate = args.http_certificate.clone().or(file.certificate);
         let tls = match (certificate, args.http_key.clone().or(file.key)) {
             (Some(certificate), Some(key)) => Some(tls::Certificate::load(&certificate, &key)?),
@@ -96,18 +118,20 @@ fn address(text: &str) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("--http {text:?} is neither \"off\" nor an address like 127.0.0.1:8787 or [::1]:8787"))
 }
 
-/// A secret from a file, its last line's end left out, else from the environment. An empty one is none.
+/// A secret from a file, else from the environment. An empty one there is none.
 fn secret(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<Password>> {
-    let text = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let text = text.trim_end_matches(['\r', '\n']).to_owned();
-            if text.is_empty() {
-                bail!("{}: holds no secret", path.display());
-            }
-            text
-        }
-        None => std::env::var(variable).unwrap_or_default(),
-    };
-    Ok(Some(text).filter(|text| !text.is_empty()).map(Password::new))
+    if let Some(path) = file {
+        return read_secret(path).map(Some);
+    }
+    Ok(std::env::var(variable).ok().filter(|text| !text.is_empty()).map(Password::new))
+}
+
+/// A secret from a file, its last line's end left out.
+fn read_secret(path: &Path) -> anyhow::Result<Password> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        bail!("{}: holds no secret", path.display());
+    }
+    Ok(Password::new(text.to_owned()))
 }

@@ -41,19 +41,24 @@ pub async fn healthz() -> &'static str {
         (status = 503, description = "It did not answer within a second", body = Readiness),
     ))]
 pub async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
-    let answered = tokio::time::timeout(ANSWER_WITHIN, api.ask(|reply| Command::Ping { reply })).await;
-    let ready = matches!(answered, Ok(Ok(())));
+    let ready = turns(&api).await;
     let links = api.board.figures().links.iter().map(LinkTold::from).collect();
     let followers = api.board.followers();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, links, followers }))
 }
 
+/// Whether the loop that judges answers in time.
+pub async fn turns(api: &Api) -> bool {
+    let answered = tokio::time::timeout(ANSWER_WITHIN, api.ask(|reply| Command::Ping { reply })).await;
+    matches!(answered, Ok(Ok(())))
+}
+
 /// What Prometheus scrapes.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain")))]
 pub async fn metrics(State(api): State<Api>) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
-    let text = api.metrics.text(&api.board, api.streams.open());
+    let text = api.metrics.text(&api.board, api.streams.open(), api.standing.borrow().part);
     let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

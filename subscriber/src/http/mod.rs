@@ -19,6 +19,7 @@ mod page;
 mod problem;
 mod publishers;
 mod routes;
+mod shipping;
 mod tls;
 
 use std::io;
@@ -36,6 +37,7 @@ use crate::board::Board;
 use crate::command::Command;
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::standby::Standing;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
 use events::Streams;
@@ -66,6 +68,7 @@ struct Api {
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
     history: Arc<History>,
+    standing: Standing,
     streams: Streams,
     /// Held by who pauses or resumes: each of them writes a snapshot.
     changing: Arc<Mutex<()>>,
@@ -94,6 +97,8 @@ pub struct Joints {
     pub link: LinkIndex,
     /// The store's past.
     pub history: Arc<History>,
+    /// The part this subscriber has in shipping.
+    pub standing: Standing,
 }
 
 /// A server at work.
@@ -142,9 +147,10 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, metrics, commands, incoming, link, history } = joints;
+        let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
         let (streams, changing) = (Streams::among(most_connections()), Arc::default());
-        let api = Api { board, metrics, commands, incoming, link, history, streams, changing, stop: stop.clone() };
+        let api =
+            Api { board, metrics, commands, incoming, link, history, standing, streams, changing, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -204,6 +210,15 @@ impl Api {
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
         self.send(command).await?.await.map_err(|_| stopping())
     }
+}
+
+/// All routes without a login, and without a server before them.
+pub fn open_router(joints: Joints) -> axum::Router {
+    let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
+    let (streams, changing) = (Streams::among(most_connections()), Arc::default());
+    let stop = CancellationToken::new();
+    let api = Api { board, metrics, commands, incoming, link, history, standing, streams, changing, stop };
+    routes::router(api, access::Access::new(config::Credentials::default()))
 }
 
 fn stopping() -> Problem {

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use crate::board::json::{Overview, RowTold};
 use crate::command::{Changed, Command};
 use crate::history::Field;
-use crate::told::{EvidenceTold, Process, Time};
+use crate::told::{AdaptiveTold, EvidenceTold, Process, Time};
 
 /// How long the disk may take for a pause.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
@@ -50,6 +50,9 @@ pub struct Publisher {
     /// Until when it is paused; null where it is not, or until it is resumed.
     #[schema(required)]
     paused_until: Option<Time>,
+    /// What its threshold is learned from; null where that is fixed.
+    #[schema(required)]
+    adaptive: Option<AdaptiveTold>,
     /// What its present state rests on.
     evidence: Vec<EvidenceTold>,
     /// The fields of its readings, with what they were last.
@@ -104,6 +107,7 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
         row: row(&api, &detail),
         process: detail.process.map(Process::from),
         paused_until: detail.paused_until.map(Time),
+        adaptive: detail.adaptive.map(AdaptiveTold::from),
         evidence: detail.evidence.iter().map(EvidenceTold::from).collect(),
         fields,
     }))

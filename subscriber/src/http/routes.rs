@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::access::{Access, guard};
 use super::problem::{self, Problem};
-use super::{Api, beat, events, health, page, publishers};
+use super::{Api, beat, events, health, page, publishers, shipping};
 use crate::board::json::{Hello, UpdateTold};
 use crate::told::FlipTold;
 
@@ -63,6 +63,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+        .routes(routes!(shipping::shipping))
         .with_state(api)
         .nest("/api/v1", history)
         .split_for_parts();

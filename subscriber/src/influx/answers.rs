@@ -71,7 +71,7 @@ async fn shipped(path: &str, answers: &[&str]) -> (Lag, Vec<Request>) {
         append(&mut log, number);
     }
     let config = InfluxConfig::parse(&url, |_| Some("hunter2".to_owned())).unwrap();
-    let influx = Influx::open(config, dir.path()).unwrap();
+    let influx = Influx::open(config, dir.path(), crate::standby::alone()).unwrap();
     let handle = log.handle().clone();
     let end = log.close(Duration::from_secs(10)).written;
     let mut following = start(influx, handle, CancellationToken::new()).unwrap();

@@ -1,6 +1,7 @@
 //! [`InfluxConfig`]: which server, and as whom. Parsed from one URL and two environment variables.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -32,6 +33,8 @@ impl fmt::Debug for Secret {
 pub struct InfluxConfig {
     /// Where it listens, without a slash at the end: `http://localhost:8086`.
     pub base: String,
+    /// PEM file with the authorities to trust, of a server with `https`: `…?ca=FILE`; `None` trusts the system's.
+    pub ca: Option<PathBuf>,
     /// The two generations of InfluxDB.
     pub access: Access,
 }
@@ -99,16 +102,19 @@ impl InfluxConfig {
             let reason = format!("holds a password; put it into {PASSWORD_VARIABLE}");
             return Err(bad("***", &reason));
         }
-        let (mut org, mut bucket, mut retention) = (None, None, None);
+        let (mut org, mut bucket, mut retention, mut ca) = (None, None, None, None);
         for (name, value) in url.query_pairs() {
             let place = match &*name {
                 "org" => &mut org,
                 "bucket" => &mut bucket,
                 "retention" => &mut retention,
-                other => return Err(bad(text, &format!("{other:?} is none of org, bucket, retention"))),
+                "ca" if url.scheme() == "https" && !value.is_empty() => &mut ca,
+                "ca" => return Err(bad(text, "ca names a file, and is for https")),
+                other => return Err(bad(text, &format!("{other:?} is none of org, bucket, retention, ca"))),
             };
             *place = Some(value.into_owned());
         }
+        let ca = ca.map(PathBuf::from);
         let user = decoded(url.username());
         url.set_query(None);
         url.set_fragment(None);
@@ -132,12 +138,12 @@ impl InfluxConfig {
                     let password = needs(PASSWORD_VARIABLE, &base, format!("user {user:?}"))?;
                     Some((user, password))
                 };
-                Ok(Self { base, access: Access::V1 { database, user, retention } })
+                Ok(Self { base, ca, access: Access::V1 { database, user, retention } })
             }
             (Some(org), Some(bucket)) if retention.is_none() && user.is_empty() => {
                 let base = url.as_str().trim_end_matches('/').to_owned();
                 let token = needs(TOKEN_VARIABLE, &base, format!("bucket {bucket:?}"))?;
-                Ok(Self { base, access: Access::V2 { org, bucket, token } })
+                Ok(Self { base, ca, access: Access::V2 { org, bucket, token } })
             }
             (Some(_), Some(_)) => Err(bad(text, "a user or retention goes with InfluxDB 1.x, org and bucket with 2.x")),
             _ => Err(bad(text, "org and bucket come together")),
@@ -195,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_goes_with_https_and_is_no_part_of_the_target() {
+        let config = parse("https://h/db?ca=/etc/ca.pem").unwrap();
+        assert_eq!((config.ca.as_deref(), config.target().as_str()), (Some("/etc/ca.pem".as_ref()), "https://h/db"));
+        assert!(parse("https://h?org=o&bucket=b&ca=/etc/ca.pem").unwrap().ca.is_some());
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         for url in ["http://me@h/db", "http://h?org=o&bucket=b"] {
             let shown = format!("{:?}", parse(url).unwrap());
@@ -211,6 +224,8 @@ mod tests {
             ("mqtt://h", "neither http"),
             ("http://h?org=o", "come together"),
             ("http://h?orgs=o", "\"orgs\" is none of"),
+            ("http://h?ca=x", "is for https"),
+            ("https://h?ca=", "names a file"),
             ("http://me@h?org=o&bucket=b", "goes with InfluxDB 1.x"),
         ] {
             let error = parse(url).unwrap_err();

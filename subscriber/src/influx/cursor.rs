@@ -1,6 +1,6 @@
 //! [`CursorFile`]: how far the server has taken the log, in a small file beside it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use lastbeat_log::Position;
@@ -55,11 +55,7 @@ impl CursorFile {
     /// Returns when the cursor is on the disk.
     pub fn save(&self, cursor: Position) -> io::Result<()> {
         let content = Content { target: self.target.clone(), position: cursor.0 };
-        let new = self.path.with_extension("new");
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&content)?)?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.path)
+        lastbeat_log::write_whole(&self.path, &serde_json::to_vec(&content)?)
     }
 }
 

@@ -139,9 +139,16 @@ impl Delivery {
                 let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
                 let lines = group.iter().map(|number| shipment.line(*number));
                 let path = refused.path().to_owned();
-                refused.add(Clock.now().utc, &self.server.target(), reason, lines).map_err(|error| (path, error))
+                let added = refused.add(Clock.now().utc, &self.server.target(), reason, lines);
+                added.map(|()| refused.dropped).map_err(|error| (path, error))
             };
-            let Err((path, error)) = result else { break };
+            let (path, error) = match result {
+                Ok(dropped) => {
+                    self.tell(|lag| lag.dropped = dropped);
+                    break;
+                }
+                Err(failed) => failed,
+            };
             self.trouble(&format!("cannot set refused points aside in {}: {error}", path.display()));
             backoff.pause(LAST_RETRY, None).await;
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use lastbeat_host::Clock;
 use lastbeat_log::{LogHandle, Position, Reader};
-use lastbeat_wire::Monotonic;
+use lastbeat_wire::{Monotonic, UtcNanos};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -19,10 +19,12 @@ use super::catch_up::CatchUp;
 use super::config::InfluxConfig;
 use super::cursor::CursorFile;
 use super::deliver::Delivery;
+use super::gate::Gate;
 use super::refused::RefusedPoints;
 use super::server::Server;
 use super::shipment::Shipment;
 use crate::follower::{Follower, Lag};
+use crate::standby::{Standing, Turn};
 
 /// About so much of the log is looked at for one shipment.
 const BATCH_BYTES: usize = 4 << 20;
@@ -42,17 +44,33 @@ pub struct Influx {
     cursor_file: CursorFile,
     refused: RefusedPoints,
     cursor: Position,
+    batch_bytes: usize,
+    little_bytes: u64,
+    standing: Standing,
 }
 
 impl Influx {
     /// Keeps its cursor in `influx.cursor`, and the points the server refuses in `influx.refused.jsonl`, both in `dir`.
-    /// Does not connect yet.
-    pub fn open(config: InfluxConfig, dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+    /// Ships what its part allows. Does not connect yet.
+    pub fn open(config: InfluxConfig, dir: &Path, standing: Standing) -> anyhow::Result<Self> {
         let cursor_file = CursorFile::new(dir.join("influx.cursor"), config.target());
         let cursor = cursor_file.load();
         let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
-        Ok(Self { server: Server::new(config).context("set up HTTP")?, cursor_file, refused, cursor })
+        Ok(Self {
+            server: Server::new(config)?,
+            cursor_file,
+            refused,
+            cursor,
+            batch_bytes: BATCH_BYTES,
+            little_bytes: LITTLE_BYTES,
+            standing,
+        })
+    }
+
+    /// Makes many small shipments, without pauses between them.
+    #[cfg(test)]
+    pub fn in_shipments_of(self, bytes: usize) -> Self {
+        Self { batch_bytes: bytes, little_bytes: 0, ..self }
     }
 }
 
@@ -74,6 +92,9 @@ impl Follower for Influx {
             cursor: Cursor { file: self.cursor_file, taken: self.cursor, saved: self.cursor, save_due: now },
             next_due: now,
             catch_up: CatchUp::new(now),
+            batch_bytes: self.batch_bytes,
+            little_bytes: self.little_bytes,
+            gate: Gate::new(self.standing),
             log,
         };
         let result = shipping.run(&stop).await;
@@ -96,11 +117,15 @@ struct Shipping {
     /// When the next shipment may be made.
     next_due: Monotonic,
     catch_up: CatchUp,
+    batch_bytes: usize,
+    little_bytes: u64,
+    gate: Gate,
 }
 
 struct InFlight {
     records: u64,
     end: Position,
+    until: Option<UtcNanos>,
     delivered: JoinHandle<()>,
 }
 
@@ -116,9 +141,13 @@ struct Cursor {
 impl Shipping {
     async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut is_closed = false;
+        self.part_changed();
         loop {
             let due = Instant::from_std(Clock.instant(self.next_due));
-            let may_ship = self.in_flight.len() < IN_FLIGHT && !is_closed;
+            let may_ship = self.in_flight.len() < IN_FLIGHT && !is_closed && !self.gate.waits;
+            // What it holds back is left for the next start.
+            let holds = self.gate.waits && !is_closed;
+            let mut progress = self.log.progress();
             let oldest = self.in_flight.front_mut();
             let (reader, unsaved) = (&mut self.reader, self.cursor.saved != self.cursor.taken);
             let save_due = Instant::from_std(Clock.instant(self.cursor.save_due));
@@ -133,6 +162,8 @@ impl Shipping {
                     Ok(()) => self.ship(),
                     Err(_) => is_closed = true,
                 },
+                Ok(()) = self.gate.standing.changed() => self.part_changed(),
+                _ = progress.wait_for(|_| false), if holds => is_closed = true,
                 () = sleep_until(save_due), if unsaved => {
                     self.cursor.save();
                     self.tell();
@@ -146,7 +177,7 @@ impl Shipping {
 
     /// Makes a shipment of what the log has next and sends it off.
     fn ship(&mut self) {
-        let batch = match self.reader.next_batch(BATCH_BYTES) {
+        let batch = match self.reader.next_batch(self.batch_bytes) {
             Ok(batch) => batch,
             Err(error) => {
                 self.delivery.trouble(&error.to_string());
@@ -157,13 +188,25 @@ impl Shipping {
         for damage in &batch.damage {
             tracing::warn!("{damage}");
         }
-        let shipment = Shipment::of(&batch);
-        let (records, end) = (shipment.records, shipment.end);
+        let begin = Position(batch.end().0 - batch.bytes());
+        let (turn, end) = self.gate.stretch(&batch);
+        if turn == Turn::Wait {
+            self.gate.waits = true;
+            self.reader.seek(begin);
+            self.tell();
+            return;
+        }
+        let shipment = Shipment::of(&batch, end);
+        let (records, end, until) = (shipment.records, shipment.end, shipment.until);
         self.reader.seek(end);
         let delivery = Arc::clone(&self.delivery);
-        let delivered = tokio::spawn(async move { delivery.deliver(&shipment).await });
-        self.in_flight.push_back(InFlight { records, end, delivered });
-        let pause = if self.reader.behind_bytes() < LITTLE_BYTES { PAUSE } else { Duration::ZERO };
+        let delivered = tokio::spawn(async move {
+            if turn == Turn::Ship {
+                delivery.deliver(&shipment).await;
+            }
+        });
+        self.in_flight.push_back(InFlight { records, end, until, delivered });
+        let pause = if self.reader.behind_bytes() < self.little_bytes { PAUSE } else { Duration::ZERO };
         self.next_due = Clock.now().monotonic.plus(pause);
     }
 
@@ -184,11 +227,17 @@ impl Shipping {
         if now >= self.cursor.save_due {
             self.cursor.save();
         }
-        self.delivery.tell(|lag| lag.records += arrived.records);
+        self.delivery
+            .tell(|lag| (lag.records, lag.until) = (lag.records + arrived.records, lag.until.max(arrived.until)));
         self.tell();
         if let Some(told) = self.catch_up.shipped(shipped, self.behind_bytes(), now) {
             tracing::info!("influxdb: {told}");
         }
+    }
+
+    fn part_changed(&mut self) {
+        let held = self.gate.changed();
+        self.delivery.tell(|lag| lag.held = held);
     }
 
     fn behind_bytes(&self) -> u64 {

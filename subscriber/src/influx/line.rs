@@ -2,7 +2,8 @@
 //! `flip,…,to=… <fields> <time>`.
 //!
 //! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
-//! separator behind it, so there U+FF3C stands for the backslash; control characters in tags and keys become U+FFFD; a
+//! separator behind it, so there U+FF3C stands for the backslash, and so it does in a field's name before a comma, an equals
+//! sign, a space or a quote; control characters in tags and keys become U+FFFD; a
 //! field called `time`, `publisher` or `host`, which InfluxDB would drop or confuse with its own, gets a `_` at its end.
 //!
 //! Every number of a reading is written as a float. InfluxDB refuses an integer where it has a float and the other way
@@ -99,10 +100,26 @@ fn tags(out: &mut Vec<u8>, measurement: &str, publisher: &str, host: Option<&str
 }
 
 fn name_of(out: &mut Vec<u8>, name: &str) {
-    key(out, name);
+    key(out, &stored_field(name));
+}
+
+/// What a field's name is in InfluxDB, where line protocol can't carry it as it is.
+pub fn stored_field(name: &str) -> Cow<'_, str> {
     if RESERVED.contains(&name) {
-        out.push(b'_');
+        return format!("{name}_").into();
     }
+    let stored = stored_tag(name);
+    // In a field's name these lose a backslash before them, or their own meaning.
+    let lost = [',', '=', ' ', '"'];
+    if !stored.contains('\\') {
+        return stored;
+    }
+    let next = stored.chars().skip(1).map(Some).chain([None]);
+    let keep = |(character, next): (char, Option<char>)| match next {
+        Some(next) if character == '\\' && lost.contains(&next) => '\u{ff3c}',
+        _ => character,
+    };
+    stored.chars().zip(next).map(keep).collect::<String>().into()
 }
 
 /// A tag's value or a field's name.
@@ -188,6 +205,8 @@ mod tests {
             "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1,time_=2 7\n"
         );
         assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2 7\n");
+        let field = [("a\\ b\\=c\\,d\\e\\\\ f\\\"", Value::Integer(1))];
+        assert_eq!(line("p\\ q", None, &field), "sensor,publisher=p\\\\ q a＼\\ b＼\\=c＼\\,d\\e\\＼\\ f＼\"=1 7\n");
     }
 
     #[test]

@@ -15,12 +15,17 @@ mod answers;
 mod catch_up;
 mod config;
 mod conflict;
+#[cfg(test)]
+mod crashes;
 mod cursor;
 mod deliver;
 mod follow;
+mod gate;
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 pub mod influxd;
-mod line;
+pub mod line;
 mod refused;
 mod server;
 mod shipment;
@@ -28,6 +33,8 @@ mod shipment;
 mod tests;
 
 pub use config::InfluxConfig;
+pub use conflict::Conflict;
+pub use cursor::CursorFile;
 pub use follow::Influx;
 pub use line::{ROW_TIME, stored_tag};
-pub use server::Server;
+pub use server::{Server, chain};

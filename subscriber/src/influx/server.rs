@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 
@@ -53,9 +54,19 @@ pub struct Server {
 
 impl Server {
     /// Does not connect yet.
-    pub fn new(config: InfluxConfig) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { http, config })
+    ///
+    /// # Errors
+    /// When the file with the authorities can't be used; it is named.
+    pub fn new(config: InfluxConfig) -> anyhow::Result<Self> {
+        let mut http = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+        if let Some(ca) = &config.ca {
+            let name = || format!("the InfluxDB option ca={}", ca.display());
+            let text = std::fs::read(ca).with_context(name)?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&text).with_context(name)?;
+            anyhow::ensure!(!authorities.is_empty(), "{}: holds no certificate in PEM form", name());
+            http = http.tls_certs_only(authorities);
+        }
+        Ok(Self { http: http.build().context("set up HTTP")?, config })
     }
 
     /// The target, for people.
@@ -189,7 +200,7 @@ fn judge(status: StatusCode, reason: String, after: Option<Duration>) -> Answer 
 }
 
 /// An error with what caused it: reqwest's own words alone are "error sending request".
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

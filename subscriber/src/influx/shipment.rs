@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lastbeat_log::{Batch, Position};
-use lastbeat_wire::{Body, Topic};
+use lastbeat_wire::{Body, Topic, UtcNanos};
 
 use super::line;
 use crate::record::Record;
@@ -25,13 +25,15 @@ pub struct Shipment {
     pub records: u64,
     /// Where the cursor stands once all of this is taken.
     pub end: Position,
+    /// The time of the newest of these records.
+    pub until: Option<UtcNanos>,
 }
 
 impl Shipment {
-    /// The lines of a batch's records, from its first one on until the shipment is full.
-    pub fn of(batch: &Batch<'_>) -> Self {
-        let mut shipment = Self { end: batch.end(), ..Self::default() };
-        for record in batch.iter() {
+    /// The lines of a batch's records before `end`, from its first one on until the shipment is full.
+    pub fn of(batch: &Batch<'_>, end: Position) -> Self {
+        let mut shipment = Self { end, ..Self::default() };
+        for record in batch.iter().take_while(|record| record.position < end) {
             if shipment.ends.len() == LINES || shipment.text.len() >= BYTES {
                 shipment.end = record.position;
                 break;
@@ -54,7 +56,9 @@ impl Shipment {
     }
 
     fn add(&mut self, kind: u8, body: &[u8]) {
-        let has_line = match Record::decode(kind, body) {
+        let record = Record::decode(kind, body);
+        self.until = self.until.max(record.as_ref().ok().and_then(Record::time));
+        let has_line = match record {
             Ok(Record::Message(message)) => {
                 // What can't be read was refused by the loop, and is in the store with its reason.
                 let Ok(topic) = Topic::parse(message.topic) else { return };

@@ -1,5 +1,8 @@
 //! The follower against a real InfluxDB 1.x: down, killed, wiped, refusing, with and without authentication.
 
+#[path = "../../../transport/tests/conformance/certificates.rs"]
+mod certificates;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +11,10 @@ use lastbeat_wire::{Encoding, UtcNanos, Value};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::influxd::Influxd;
-use super::{Influx, InfluxConfig};
+use certificates::Authority;
+
+use super::influxd::{Https, Influxd};
+use super::{Influx, InfluxConfig, Server};
 use crate::follower::conformance::{Row, Target, append, append_message, conforms, open_log, time_of};
 use crate::follower::{Following, Lag, start};
 use crate::record::Record;
@@ -240,7 +245,12 @@ async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
     log.commit();
     let follower = |password: &str| {
         let url = server.url().replace("http://", "http://me@");
-        Influx::open(InfluxConfig::parse(&url, |_| Some(password.to_owned())).unwrap(), dir.path()).unwrap()
+        Influx::open(
+            InfluxConfig::parse(&url, |_| Some(password.to_owned())).unwrap(),
+            dir.path(),
+            crate::standby::alone(),
+        )
+        .unwrap()
     };
     let stop = CancellationToken::new();
     let mut following = start(follower("wrong"), log.handle().clone(), stop.clone()).unwrap();
@@ -254,6 +264,50 @@ async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
     finish(start(follower("right"), log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
     let rows = server.query_as("&u=me&p=right", "SELECT \"lux\" FROM \"sensor\"").await;
     assert_eq!(rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_of_an_authority_of_ones_own_is_trusted_with_it_and_with_no_other() {
+    let (ours, others) = (Authority::new(), Authority::new());
+    let own = ours.sign("influxdb", "IP:127.0.0.1");
+    let https = Https { certificate: own.certificate, key: own.key, ca: ours.certificate() };
+    let (server, dir) = (Influxd::start_https(https), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append(&mut log, 1);
+    log.commit();
+    let config = |ca: &Authority| {
+        let url = format!("{}?ca={}", server.url(), ca.certificate().display());
+        InfluxConfig::parse(&url, |_| None).unwrap()
+    };
+    let stop = CancellationToken::new();
+    let follower = Influx::open(config(&others), dir.path(), crate::standby::alone()).unwrap();
+    let mut following = start(follower, log.handle().clone(), stop.clone()).unwrap();
+    let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
+    let error = lag.trouble.unwrap().error;
+    assert!(error.contains("certificate") && error.contains("UnknownIssuer"), "{error}");
+    assert_eq!(lag.cursor, Position::START, "the log waits");
+    stop.cancel();
+    following.ended().await.unwrap();
+
+    let follower = Influx::open(config(&ours), dir.path(), crate::standby::alone()).unwrap();
+    finish(start(follower, log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
+    assert_eq!(server.count("sensor", "lux").await, 1);
+    // The export asks by the same way.
+    let asked = Server::new(config(&ours)).unwrap().query("SELECT * FROM sensor").await.unwrap();
+    assert!(asked.text().await.unwrap().contains("lux"));
+    assert!(Server::new(config(&others)).unwrap().query("SELECT * FROM sensor").await.is_err());
+}
+
+#[test]
+fn an_authority_that_can_not_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    std::fs::write(&path, "nonsense").unwrap();
+    for path in [path.display().to_string(), "/no/such/ca.pem".to_owned()] {
+        let config = InfluxConfig::parse(&format!("https://127.0.0.1:1?ca={path}"), |_| None).unwrap();
+        let error = format!("{:#}", Server::new(config).unwrap_err());
+        assert!(error.starts_with(&format!("the InfluxDB option ca={path}: ")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 //! Transactions are not synced one by one: the log behind them is. Once a second one is, and the cursor it holds is the
 //! one that is reported, so that the log never lets go of what a loss of power would take from this file.
 
+#[cfg(test)]
+mod crashes;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::{self, StoreError};
 use super::known::Known;
+use super::refused::Budget;
 use super::rows::Rows;
 use crate::follower::{Follower, Lag, Trouble};
 
@@ -35,6 +39,7 @@ pub struct Store {
     path: PathBuf,
     db: Connection,
     known: Known,
+    refused: Budget,
     /// Behind what the last transaction holds.
     cursor: Position,
     /// The cursor of the last transaction that was synced.
@@ -59,7 +64,8 @@ impl Store {
         let cursor = saved_cursor(&db);
         let cursor = cursor.map_err(|source| StoreError::Sqlite { doing: "read it", path: path.to_owned(), source })?;
         let durable_due = Clock.now().monotonic;
-        Ok(Self { path: path.to_owned(), db, known: Known::default(), cursor, durable: cursor, durable_due })
+        let (known, refused) = (Known::default(), Budget::default());
+        Ok(Self { path: path.to_owned(), db, known, refused, cursor, durable: cursor, durable_due })
     }
 
     /// One transaction with what the log has next.
@@ -72,7 +78,7 @@ impl Store {
         let durable = Clock.now().monotonic >= self.durable_due;
         self.db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
         let transaction = self.db.unchecked_transaction()?;
-        let mut rows = Rows::new(&transaction, &mut self.known)?;
+        let mut rows = Rows::new(&transaction, &mut self.known, &mut self.refused)?;
         let mut records = 0;
         for record in batch.iter() {
             rows.add(record.position, record.kind, record.body)?;
@@ -94,6 +100,7 @@ impl Store {
         let taken = self.take(reader);
         if taken.is_err() {
             self.known.forget();
+            self.refused.forget();
             reader.seek(self.cursor);
         }
         self.report(&taken, lag, reader.behind_bytes());
@@ -103,7 +110,7 @@ impl Store {
     fn report(&self, taken: &anyhow::Result<Taken>, lag: &watch::Sender<Lag>, behind_bytes: u64) {
         let (durable, path) = (self.durable, self.path.display());
         lag.send_modify(|lag| {
-            (lag.cursor, lag.behind_bytes) = (durable, behind_bytes);
+            (lag.cursor, lag.behind_bytes, lag.dropped) = (durable, behind_bytes, self.refused.dropped);
             match taken {
                 Ok(taken) => {
                     lag.records += taken.records;

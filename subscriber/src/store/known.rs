@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use lastbeat_wire::{Fields, Value};
 use rusqlite::{Connection, OptionalExtension, params};
 
+/// So many fields of a publisher are looked through one by one.
+const FEW: usize = 32;
+
 /// A publisher's row and the fields it is known to have.
 #[derive(Debug, Default)]
 struct Publisher {
@@ -12,6 +15,8 @@ struct Publisher {
     host: Option<String>,
     /// In the order they first came, which is mostly the order they come in again.
     fields: Vec<(String, &'static str)>,
+    /// Those behind the first few, by name: who has many would be looked through for each of them.
+    more: HashMap<String, Vec<&'static str>>,
 }
 
 /// What is in the tables `publishers` and `fields`. To be forgotten when a transaction is rolled back.
@@ -42,12 +47,17 @@ impl Known {
         let Some(publisher) = self.0.get_mut(publisher) else { return Ok(()) };
         for (at, (name, value)) in fields.iter().enumerate() {
             let is = |(known, kind): &(String, &str)| known == name && *kind == type_of(value);
-            if publisher.fields.get(at).is_some_and(is) || publisher.fields.iter().any(is) {
+            let more = || publisher.more.get(name).is_some_and(|kinds| kinds.contains(&type_of(value)));
+            if publisher.fields.get(at).is_some_and(is) || publisher.fields.iter().any(is) || more() {
                 continue;
             }
             db.prepare_cached("INSERT OR IGNORE INTO fields (publisher, name, type) VALUES (?1, ?2, ?3)")?
                 .execute(params![publisher.id, name, type_of(value)])?;
-            publisher.fields.push((name.to_owned(), type_of(value)));
+            if publisher.fields.len() < FEW {
+                publisher.fields.push((name.to_owned(), type_of(value)));
+            } else {
+                publisher.more.entry(name.to_owned()).or_default().push(type_of(value));
+            }
         }
         Ok(())
     }
@@ -62,7 +72,7 @@ fn load(db: &Connection, name: &str) -> rusqlite::Result<Publisher> {
         db.prepare_cached("INSERT INTO publishers (name) VALUES (?1)")?.execute([name])?;
         return Ok(Publisher { id: db.last_insert_rowid(), ..Publisher::default() });
     };
-    Ok(Publisher { id, host, fields: Vec::new() })
+    Ok(Publisher { id, host, ..Publisher::default() })
 }
 
 fn type_of(value: &Value<'_>) -> &'static str {

@@ -3,6 +3,7 @@
 mod file;
 mod follow;
 mod known;
+mod refused;
 mod rows;
 #[cfg(test)]
 pub mod tests;

@@ -6,6 +6,7 @@ use lastbeat_wire::{Body, Kind, Topic, UtcNanos};
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::known::Known;
+use super::refused::Budget;
 use crate::record::{Message, Record};
 
 /// Of a report, so many bytes are kept.
@@ -15,6 +16,7 @@ const REPORT_BYTES: usize = 100_000;
 pub(super) struct Rows<'a> {
     db: &'a Connection,
     known: &'a mut Known,
+    refused: &'a mut Budget,
     reading: CachedStatement<'a>,
     heartbeat: CachedStatement<'a>,
     /// A reading's fields as JSON.
@@ -22,12 +24,12 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(db: &'a Connection, known: &'a mut Known) -> rusqlite::Result<Self> {
+    pub(super) fn new(db: &'a Connection, known: &'a mut Known, refused: &'a mut Budget) -> rusqlite::Result<Self> {
         let reading = db.prepare_cached("INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
         let heartbeat = db.prepare_cached(
             "INSERT OR REPLACE INTO heartbeats VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
-        Ok(Self { db, known, reading, heartbeat, json: Vec::new() })
+        Ok(Self { db, known, refused, reading, heartbeat, json: Vec::new() })
     }
 
     /// Writes the row of a record, if it is one that has a row.
@@ -40,11 +42,13 @@ impl<'a> Rows<'a> {
             Ok(Record::Flip(flip)) => self.flip(position, &flip),
             Ok(Record::Unwatched(span)) => self.unwatched(position, &span),
             Ok(Record::Notice(notice)) => self.notice(position, &notice),
-            Err(error) => self
-                .db
-                .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, NULL, NULL, ?2, ?3)")?
-                .execute(params![position, error.to_string(), body])
-                .map(drop),
+            Err(error) => {
+                let error = error.to_string();
+                self.db
+                    .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, NULL, NULL, ?2, ?3)")?
+                    .execute(params![position, error, body])?;
+                self.refused.add(self.db, error.len() + body.len())
+            }
         }
     }
 
@@ -105,12 +109,16 @@ impl<'a> Rows<'a> {
             .map(drop)
     }
 
-    fn refused(&self, position: i64, message: &Message<'_>, reason: &str) -> rusqlite::Result<()> {
+    fn refused(&mut self, position: i64, message: &Message<'_>, reason: &str) -> rusqlite::Result<()> {
         let topic = String::from_utf8_lossy(message.topic);
-        self.db
-            .prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![position, message.received_at.0, topic, reason, message.payload])
-            .map(drop)
+        self.db.prepare_cached("INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            position,
+            message.received_at.0,
+            topic,
+            reason,
+            message.payload
+        ])?;
+        self.refused.add(self.db, topic.len() + reason.len() + message.payload.len())
     }
 
     fn status(&mut self, position: i64, status: &Status) -> rusqlite::Result<()> {

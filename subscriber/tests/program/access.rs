@@ -63,6 +63,67 @@ async fn with_a_login_only_who_has_it_may() {
 }
 
 #[tokio::test]
+async fn a_publishers_token_is_good_for_its_beats_and_for_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let all = file("all.token", "all\n");
+    let [backup, oven] = ["backup", "oven"].map(|name| file(&format!("{name}.token"), &format!("{name}'s\n")));
+    let config = file(
+        "config.toml",
+        &format!(
+            "[publishers.backup]\ntoken_file = '{backup}'\n[publishers.'site/backup']\ntoken_file = '{backup}'\n\
+             [publishers.oven]\ntoken_file = '{oven}'\n"
+        ),
+    );
+    let (subscriber, url) = Subscriber::serve(dir.path(), &["--config", &config, "--http-token-file", &all]);
+    let bearer = async |token: &str, path: &str| {
+        get(&format!("{url}{path}"), &[("authorization", &format!("Bearer {token}"))]).await
+    };
+    for (path, status) in [
+        ("/api/v1/beat/backup", 200),
+        ("/api/v1/beat/backup/start", 200),
+        ("/api/v1/beat/backup/fail", 200),
+        ("/api/v1/beat/site%2Fbackup", 200),
+        ("/api/v1/beat/%62ackup", 200),
+        ("/api/v1/beat/oven", 403),
+        ("/api/v1/beat/oven/fail", 403),
+        ("/api/v1/beat/backup2", 403),
+        ("/api/v1/beat/backup=", 403),
+        ("/api/v1/beat/Backup", 403),
+        ("/api/v1/beat/backup%2Fx", 403),
+        ("/api/v1/beat/../publishers", 403),
+        ("/api/v1/publishers", 403),
+        ("/api/v1/publishers/backup", 403),
+        ("/api/v1/events", 403),
+        ("/api/v1/export", 403),
+        ("/metrics", 403),
+        ("/readyz", 403),
+        ("/", 403),
+    ] {
+        assert_eq!(bearer("backup's", path).await, status, "{path}");
+    }
+    assert_eq!(bearer("oven's", "/api/v1/beat/oven").await, 200);
+    assert_eq!(bearer("oven's", "/api/v1/beat/backup").await, 403);
+    let basic = Client::new().get(format!("{url}/api/v1/beat/oven")).basic_auth("oven", Some("oven's"));
+    assert_eq!(basic.send().await.unwrap().status(), 200);
+    let pause = Client::new().post(format!("{url}/api/v1/publishers/backup/pause")).bearer_auth("backup's").body("{}");
+    assert_eq!(pause.send().await.unwrap().status(), 403);
+    for path in ["/api/v1/beat/oven", "/api/v1/publishers"] {
+        assert_eq!(bearer("all", path).await, 200, "{path}");
+        assert_eq!(bearer("oven", path).await, 401, "{path}");
+    }
+    drop(subscriber);
+    let (code, text) = failure(serving(dir.path(), &["--config", &config]).env_remove("LASTBEAT_HTTP_TOKEN"));
+    assert!(code == Some(2) && text.contains("publisher backup has a token_file"), "{text}");
+    let (code, text) = failure(&mut serving(dir.path(), &["--config", &config, "--http-token-file", &oven]));
+    assert!(code == Some(2) && text.contains("good for everything") && !text.contains("oven's"), "{text}");
+}
+
+#[tokio::test]
 async fn without_a_login_no_other_host_name_leads_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let (_subscriber, url) = Subscriber::serve(dir.path(), &[]);

@@ -1,9 +1,18 @@
 //! The subscriber as a process: what it hears, how it judges, what it keeps, what it serves, how it ends.
 
 mod access;
+mod adapting;
+mod capturing;
 mod described;
+mod hostile;
+mod killed;
 mod measure;
+#[path = "../../../transport/tests/conformance/mosquitto.rs"]
+mod mosquitto;
 mod past;
 mod serving;
+mod standby;
 mod support;
+mod systemd;
+mod unread;
 mod watching;

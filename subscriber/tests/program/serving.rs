@@ -216,6 +216,7 @@ async fn what_prometheus_is_told_is_as_it_wants_it() {
         "lastbeat_flips_total{to=\"unknown\"} 1",
         "lastbeat_flips_total{to=\"dead\"} 0",
         "lastbeat_verdict_latency_seconds_count 1",
+        "lastbeat_verdict_latency_bound_seconds 3",
         "lastbeat_link_up{link=\"http\"} 1",
         "lastbeat_http_event_streams 1",
         "lastbeat_follower_trouble{follower=\"store\"} 0",

@@ -220,3 +220,28 @@ fn it_says_what_is_wrong_and_its_exit_code_tells_whose_fault_it_is() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("store.db.log"), "{text}");
 }
+
+#[test]
+fn what_it_keeps_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = bound();
+    let subscriber = Subscriber::start(dir.path(), &from, &[]);
+    let mut publisher = Publisher::connect(&to, "kitchen", Header::default());
+    publisher.reading(1);
+    subscriber.expect("kitchen", "unseen", "alive", "heard");
+    let mut folders = vec![dir.path().to_owned()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            // A file of SQLite's may just have gone.
+            let Ok(found) = entry.metadata() else { continue };
+            assert_eq!(found.permissions().mode() & 0o077, 0, "{}", entry.path().display());
+            seen += 1;
+            if found.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(seen >= 3, "the store, the log's folder and what is in it");
+}

@@ -7,7 +7,7 @@ use paho_mqtt::{AsyncClient, ConnectOptions, ConnectReturnCode, Error};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::relay::Relay;
+use super::{relay::Relay, tls::Diagnosis};
 use crate::{backoff::Backoff, waiting::wait_for};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -56,6 +56,8 @@ pub(super) struct Connector {
     pub(super) client: AsyncClient,
     pub(super) relay: Arc<Relay>,
     options: ConnectOptions,
+    /// Where the link has TLS.
+    diagnosis: Option<Diagnosis>,
     stop: CancellationToken,
     lost: Arc<Notify>,
 }
@@ -65,12 +67,13 @@ impl Connector {
         client: AsyncClient,
         relay: Arc<Relay>,
         options: ConnectOptions,
+        diagnosis: Option<Diagnosis>,
         stop: CancellationToken,
     ) -> Self {
         let lost = Arc::new(Notify::new());
         let told = Arc::clone(&lost);
         client.set_connection_lost_callback(move |_| told.notify_one());
-        Self { client, relay, options, stop, lost }
+        Self { client, relay, options, diagnosis, stop, lost }
     }
 
     pub(super) fn run(&self, mut end: impl End) {
@@ -121,6 +124,10 @@ impl Connector {
         // The library only knows that the relay has hung up.
         let response = match (connected, self.relay.take_error()) {
             (Err(Failure::Broken(_)), Some(error)) => return Err(Failure::Broken(error)),
+            (Err(Failure::Broken(said)), None) => {
+                let reason = self.diagnosis.as_ref().and_then(Diagnosis::make);
+                return Err(Failure::Broken(reason.unwrap_or(said)));
+            }
             (connected, _) => connected?,
         };
         Ok(response.connect_response().is_some_and(|response| response.session_present))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{Connector, End, Failure},
-    relay,
+    diagnosis, relay,
 };
 use crate::{
     Handed, MqttEndpoint, Outbound, PublishOptions, TransportError, Unsent, outbound::check_size, waiting::wait_for,
@@ -40,8 +40,13 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
     let relay = relay(endpoint, &wanted)?;
     let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let connector =
-        Connector::new(client.clone(), Arc::clone(&relay), connect_options(endpoint, &wanted, &relay)?, stop.clone());
+    let connector = Connector::new(
+        client.clone(),
+        Arc::clone(&relay),
+        connect_options(endpoint, &wanted, &relay)?,
+        diagnosis(endpoint, &wanted),
+        stop.clone(),
+    );
     let shared = Arc::new(Shared::default());
     let end = PublishingEnd(Arc::clone(&shared));
     let place = endpoint.to_string();

@@ -23,6 +23,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use super::screen::{Changed, Screen};
 use crate::{MqttEndpoint, Security, waiting::wait_for};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -146,7 +147,7 @@ impl Shared {
     /// Connects to the broker and starts two threads that end with the connection.
     fn connect(&self, near: &TcpStream) -> io::Result<()> {
         near.set_nodelay(true)?;
-        let far = self.reach()?;
+        let far = reach(&self.host_and_port, self.patience)?;
         far.set_nodelay(true)?;
         // A broker that takes nothing for so long is given up, though the library may not have noticed yet.
         far.set_write_timeout(Some(self.patience))?;
@@ -166,14 +167,17 @@ impl Shared {
         let name = |which: &str| thread::Builder::new().name(format!("mqtt-{which}"));
         let outward = move || {
             let _passed_on = passed_on.drop_guard();
-            if pass_on(&mut near_in, &mut far_out) == Ended::Writing {
+            if pass_on(&mut near_in, &mut far_out, &mut AsItIs) == Ended::Writing {
                 // The broker is gone: what the library still writes goes nowhere, but it goes.
                 let _ = io::copy(&mut near_in, &mut io::sink());
             }
             let _ = far_out.shutdown(Shutdown::Write);
         };
+        // What is encrypted can't be looked into.
+        let mut inspection: Box<dyn Inspection> =
+            if self.tunnel { Box::new(AsItIs) } else { Box::new(Screened::new(self.host_and_port.clone())) };
         let inward = move || {
-            if pass_on(&mut far_in, &mut near_out) == Ended::Writing {
+            if pass_on(&mut far_in, &mut near_out, &mut *inspection) == Ended::Writing {
                 let _ = far_in.shutdown(Shutdown::Both);
             }
             // Of the two ways only this one: the library must still be able to write.
@@ -183,17 +187,18 @@ impl Shared {
         name("inward").spawn(inward)?;
         Ok(())
     }
+}
 
-    fn reach(&self) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.host_and_port.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, self.patience) {
-                Ok(far) => return Ok(far),
-                Err(error) => last = error,
-            }
+/// Connects to the first of a name's addresses that answers.
+pub(super) fn reach(host_and_port: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in host_and_port.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(far) => return Ok(far),
+            Err(error) => last = error,
         }
-        Err(last)
     }
+    Err(last)
 }
 
 /// What ended a copy.
@@ -203,17 +208,75 @@ enum Ended {
     Writing,
 }
 
-fn pass_on(from: &mut TcpStream, to: &mut TcpStream) -> Ended {
+/// What is done with bytes on their way.
+trait Inspection: Send {
+    /// What of them is to be passed on; `None` when the connection is to end.
+    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]>;
+}
+
+/// Nothing.
+struct AsItIs;
+
+impl Inspection for AsItIs {
+    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        Some(bytes)
+    }
+}
+
+/// What would harm the library is stopped, and told: the first time, and then at each doubling.
+struct Screened {
+    broker: String,
+    screen: Screen,
+    changed: Changed,
+    out: Vec<u8>,
+}
+
+impl Screened {
+    fn new(broker: String) -> Self {
+        Self { broker, screen: Screen::default(), changed: Changed::default(), out: Vec::new() }
+    }
+
+    fn tell(&mut self, news: Changed) {
+        let count = |known: &mut u64, more: u64, what: &str| {
+            let before = *known;
+            *known += more;
+            if before.checked_ilog2() != known.checked_ilog2() {
+                tracing::warn!(broker = %self.broker, so_far = *known, "the MQTT broker passed on {what}");
+            }
+        };
+        count(&mut self.changed.topics, news.topics, "a topic that is not UTF-8, or has a NUL");
+        count(&mut self.changed.payloads, news.payloads, "a payload over 1 MiB; the rest of it was not read");
+    }
+}
+
+impl Inspection for Screened {
+    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.out.clear();
+        let passed = self.screen.pass(bytes, &mut self.out);
+        let news = self.screen.take_changed();
+        self.tell(news);
+        match passed {
+            Ok(()) => Some(&self.out),
+            Err(error) => {
+                tracing::warn!(broker = %self.broker, "what answers there is no MQTT broker: {error}");
+                None
+            }
+        }
+    }
+}
+
+fn pass_on(from: &mut TcpStream, to: &mut TcpStream, inspection: &mut dyn Inspection) -> Ended {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match from.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Ok(0) | Err(_) => return Ended::Reading,
-            Ok(length) => {
-                if to.write_all(&buffer[..length]).is_err() {
-                    return Ended::Writing;
-                }
-            }
+            // One who sends what it must not is as good as gone.
+            Ok(length) => match inspection.inspect(&buffer[..length]) {
+                None => return Ended::Writing,
+                Some(passed) if to.write_all(passed).is_err() => return Ended::Writing,
+                Some(_) => {}
+            },
         }
     }
 }
@@ -239,6 +302,9 @@ fn grant_tunnel(mut near: &TcpStream, patience: Duration) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::Endpoint;
+
+    /// PINGRESP.
+    const PING: &[u8] = &[0xd0, 0];
 
     fn relay(broker: &TcpListener) -> Relay {
         let url = format!("mqtt://{}", broker.local_addr().unwrap());
@@ -274,8 +340,8 @@ mod tests {
         let relay = relay(&broker);
         let mut near = TcpStream::connect(relay.address()).unwrap();
         let (mut far, _) = broker.accept().unwrap();
-        far.write_all(b"!").unwrap();
-        near.read_exact(&mut [0]).unwrap();
+        far.write_all(PING).unwrap();
+        near.read_exact(&mut [0; 2]).unwrap();
         relay.cut();
         near.write_all(b"acknowledged").unwrap();
         ends(&mut far);
@@ -288,8 +354,8 @@ mod tests {
         let relay = relay(&broker);
         let mut near = TcpStream::connect(relay.address()).unwrap();
         let (mut far, _) = broker.accept().unwrap();
-        far.write_all(b"!").unwrap();
-        near.read_exact(&mut [0]).unwrap();
+        far.write_all(PING).unwrap();
+        near.read_exact(&mut [0; 2]).unwrap();
         near.write_all(b"goodbye").unwrap();
         drop(near);
         relay.finish(Duration::from_mins(1));
@@ -297,6 +363,19 @@ mod tests {
         let mut heard = [0; 7];
         far.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"goodbye");
+    }
+
+    #[test]
+    fn what_is_no_broker_is_cut_off() {
+        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = relay(&broker);
+        let mut near = TcpStream::connect(relay.address()).unwrap();
+        let (mut far, _) = broker.accept().unwrap();
+        far.write_all(PING).unwrap();
+        near.read_exact(&mut [0; 2]).unwrap();
+        far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        ends(&mut near);
+        ends(&mut far);
     }
 
     #[test]

@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{ANSWER_LIMIT, Connector, End, Failure},
-    relay,
+    diagnosis, relay,
     relay::Relay,
 };
 use crate::{
-    Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, SubscribeOptions, Subscription,
+    Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, Session, SubscribeOptions, Subscription,
     TransportError,
     filter::Filter,
     subscription::{Inbox, Stopped},
@@ -40,7 +40,7 @@ pub(crate) fn subscribe(
         client_id: format!("lastbeat-sub-{}", options.client),
         keepalive: options.keepalive,
         inflight: 1,
-        keeps_session: true,
+        keeps_session: options.session == Session::Kept,
         will: None,
     };
     let relay = relay(endpoint, &wanted)?;
@@ -57,8 +57,13 @@ pub(crate) fn subscribe(
     let receiving = Arc::clone(&listener);
     // `None` comes with each loss of the connection, which the connector hears of by another way.
     client.set_message_callback(move |_, message| message.iter().for_each(|message| receiving.take(message)));
-    let connector =
-        Connector::new(client, Arc::clone(&relay), connect_options(endpoint, &wanted, &relay)?, stop.clone());
+    let connector = Connector::new(
+        client,
+        Arc::clone(&relay),
+        connect_options(endpoint, &wanted, &relay)?,
+        diagnosis(endpoint, &wanted),
+        stop.clone(),
+    );
     let end = SubscribingEnd { listener, subscribed: false };
     let name = format!("mqtt-{}", link.0);
     Subscription::spawn(stop, name, move || connector.run(end), || {})

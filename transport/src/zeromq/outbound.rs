@@ -6,7 +6,7 @@ use lastbeat_host::Clock;
 use lastbeat_wire::{Monotonic, ResendRequest};
 use lastbeat_zmq_nodrop::set_xpub_nodrop;
 
-use super::{Monitor, PeerEvent, SocketSettings, millis, open, prepare};
+use super::{Curve, Gate, Monitor, PeerEvent, Purpose, SocketSettings, millis, open, prepare, redial::Redial};
 use crate::{
     Handed, Outbound, PublishOptions, TransportError, Unsent,
     asking::Requests,
@@ -23,8 +23,10 @@ const LOOK_AFTER: Duration = Duration::from_millis(1);
 /// Opens a publisher's end.
 pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
     let settings = SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive };
+    let curve = Curve::read(&endpoint.lock)?;
     let context = zmq::Context::new();
-    let (socket, monitor) = sockets(&context, settings, 0).map_err(|source| TransportError::Zmq {
+    let made = || Ok((curve.gate(&context)?, sockets(&context, settings, &curve, 0)?));
+    let (gate, (socket, monitor)) = made().map_err(|source| TransportError::Zmq {
         place: endpoint.address.clone(),
         doing: "can't make a socket",
         source,
@@ -34,8 +36,11 @@ pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Resul
     Ok(Box::new(ZmqOutbound {
         socket,
         monitor,
+        gate,
         context,
         settings,
+        curve,
+        redial: Redial::new(endpoint.address.clone()),
         way: endpoint.way,
         address,
         rebuilt: 0,
@@ -48,9 +53,15 @@ pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Resul
     }))
 }
 
-fn sockets(context: &zmq::Context, settings: SocketSettings, number: u64) -> zmq::Result<(zmq::Socket, Monitor)> {
+fn sockets(
+    context: &zmq::Context,
+    settings: SocketSettings,
+    curve: &Curve,
+    number: u64,
+) -> zmq::Result<(zmq::Socket, Monitor)> {
     let mut socket = context.socket(zmq::XPUB)?;
     prepare(&socket, settings)?;
+    curve.prepare(&socket, Purpose::Subscribe)?;
     // A full pipe is an error and not a silent loss.
     set_xpub_nodrop(&mut socket, true)?;
     // A peer that comes says what it asks for, even if another had asked for the same.
@@ -65,8 +76,11 @@ struct ZmqOutbound {
     // Declared before the context, which waits for its sockets to be closed.
     socket: zmq::Socket,
     monitor: Monitor,
+    gate: Option<Gate>,
     context: zmq::Context,
     settings: SocketSettings,
+    curve: Curve,
+    redial: Redial,
     way: Way,
     address: String,
     /// How often the socket was made anew.
@@ -106,8 +120,23 @@ impl ZmqOutbound {
     fn look(&mut self) -> zmq::Result<()> {
         let mut has_left = false;
         while let Some(event) = self.monitor.next_event() {
-            has_left |= event == PeerEvent::Left;
+            match event {
+                PeerEvent::Left => has_left = true,
+                PeerEvent::Joined => self.redial.joined(),
+                PeerEvent::Stranger(failure) if self.way == Way::Connect => {
+                    self.redial.failed(&self.socket, failure, self.curve.is_on(), Clock.now().monotonic);
+                }
+                PeerEvent::Stranger(failure) => {
+                    tracing::debug!(
+                        "{}: a handshake failed: {}",
+                        self.address,
+                        failure.of_a_stranger(self.curve.is_on())
+                    );
+                }
+                PeerEvent::Nobody => {}
+            }
         }
+        self.redial.dial(&self.socket, Clock.now().monotonic)?;
         match self.way {
             // What a new socket is told of subscriptions is told by the new connection.
             Way::Connect if has_left => self.rebuild()?,
@@ -121,7 +150,7 @@ impl ZmqOutbound {
     fn rebuild(&mut self) -> zmq::Result<()> {
         tracing::debug!("{}: connecting anew", self.address);
         self.rebuilt += 1;
-        let (socket, monitor) = sockets(&self.context, self.settings, self.rebuilt)?;
+        let (socket, monitor) = sockets(&self.context, self.settings, &self.curve, self.rebuilt)?;
         socket.set_ipv6(self.socket.is_ipv6()?)?;
         socket.connect(&self.address)?;
         (self.socket, self.monitor) = (socket, monitor);
@@ -160,6 +189,8 @@ impl ZmqOutbound {
     fn has_news(&self, limit: Duration) -> bool {
         let Ok(fd) = self.socket.get_fd() else { return false };
         let mut news = [zmq::PollItem::from_fd(fd, zmq::POLLIN), self.monitor.socket().as_poll_item(zmq::POLLIN)];
+        // So is that it is time to connect again.
+        let limit = self.redial.left(Clock.now().monotonic).map_or(limit, |left| limit.min(left));
         // An interruption is no news, and the caller's loop looks at the time again.
         zmq::poll(&mut news, i64::from(millis(limit))).is_ok_and(|count| count > 0)
     }
@@ -222,12 +253,12 @@ impl Outbound for ZmqOutbound {
     }
 
     fn close(self: Box<Self>, limit: Duration) -> Unsent {
-        let Self { socket, monitor, context, taken, settings, .. } = *self;
+        let Self { socket, monitor, gate, context, taken, settings, .. } = *self;
         let start = Clock.now().monotonic;
         if let Err(error) = socket.set_linger(millis(limit)) {
             tracing::warn!("can't wait for what was sent: {error}");
         }
-        drop((socket, monitor));
+        drop((socket, monitor, gate));
         // Waits until the I/O thread has written everything, or the limit has passed.
         drop(context);
         // libzmq doesn't say how much was left; at most what a pipe holds.

@@ -17,7 +17,9 @@ use lastbeat_wire::Monotonic;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::{Monitor, PeerEvent, SocketSettings, open, prepare};
+use super::{
+    Curve, Failure, Gate, Guard, Monitor, PeerEvent, Purpose, SocketSettings, millis, open, prepare, redial::Redial,
+};
 use crate::{
     Arrival, Asker, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
     endpoint::{Way, ZmqEndpoint},
@@ -39,15 +41,22 @@ pub(crate) fn subscribe(
     link: LinkIndex,
     incoming: Sender<Incoming>,
 ) -> Result<Subscription, TransportError> {
+    let curve = Curve::read(&endpoint.lock)?;
     let context = zmq::Context::new();
     let admission = Admission::new(Filter::new(options.topics.clone()));
-    let (socket, monitor, control, stopper) = sockets(&context, options, &admission).map_err(|source| {
-        TransportError::Zmq { place: endpoint.address.clone(), doing: "can't make a socket", source }
+    let made = || Ok((curve.gate(&context)?, sockets(&context, options, &curve, &admission)?));
+    let (gate, (socket, monitor, control, stopper)) = made().map_err(|source| TransportError::Zmq {
+        place: endpoint.address.clone(),
+        doing: "can't make a socket",
+        source,
     })?;
     let (inbox, address) = (admission.inbox(), open(&socket, endpoint)?);
     let stop = CancellationToken::new();
     let receiver = Receiver {
-        sockets: Sockets { socket, monitor, control },
+        sockets: Sockets { socket, monitor, control, _gate: gate },
+        redial: Redial::new(endpoint.address.clone()),
+        guard: curve.guard(),
+        has_key: curve.is_on(),
         admission,
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
@@ -77,9 +86,15 @@ pub(crate) fn subscribe(
 
 type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
 
-fn sockets(context: &zmq::Context, options: &SubscribeOptions, admission: &Admission) -> zmq::Result<Made> {
+fn sockets(
+    context: &zmq::Context,
+    options: &SubscribeOptions,
+    curve: &Curve,
+    admission: &Admission,
+) -> zmq::Result<Made> {
     let socket = context.socket(zmq::XSUB)?;
     prepare(&socket, SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive })?;
+    curve.prepare(&socket, Purpose::Publish)?;
     for prefix in admission.iter() {
         socket.send([&[1], prefix.as_bytes()].concat(), 0)?;
     }
@@ -103,17 +118,22 @@ struct Sockets {
     socket: zmq::Socket,
     monitor: Monitor,
     control: zmq::Socket,
+    _gate: Option<Gate>,
 }
 
 struct Receiver {
     sockets: Sockets,
+    redial: Redial,
+    /// Where it is bound and keys are bound to publishers.
+    guard: Option<Guard>,
+    has_key: bool,
     admission: Admission,
     inbox: Inbox,
     address: String,
     /// Whether the link was last said to be up.
     up: Option<bool>,
     malformed: u64,
-    /// Since the link was last up.
+    /// Of those who came, where it is bound.
     handshakes_failed: u32,
     reported: Option<Monotonic>,
     /// Reused for every message.
@@ -136,6 +156,10 @@ impl Receiver {
         }
         loop {
             let Ready { messages, events, requests } = self.wait()?;
+            if let Err(error) = self.redial.dial(&self.sockets.socket, Clock.now().monotonic) {
+                tracing::error!("{}: can't connect again: {error}", self.address);
+                return Err(Stopped);
+            }
             if requests {
                 self.send_requests()?;
             }
@@ -148,11 +172,12 @@ impl Receiver {
         }
     }
 
-    /// Waits for messages or events; no ticks.
+    /// Waits for messages, events, or the time to connect again; no ticks.
     fn wait(&self) -> Result<Ready, Stopped> {
-        let Sockets { socket, monitor, control } = &self.sockets;
+        let Sockets { socket, monitor, control, .. } = &self.sockets;
+        let limit = self.redial.left(Clock.now().monotonic).map_or(-1, |left| i64::from(millis(left)));
         let mut items = [socket, monitor.socket(), control].map(|socket| socket.as_poll_item(zmq::POLLIN));
-        match zmq::poll(&mut items, -1) {
+        match zmq::poll(&mut items, limit) {
             Ok(_) => {
                 let [messages, events, requests] = items.map(|item| item.is_readable());
                 Ok(Ready { messages, events, requests })
@@ -180,29 +205,31 @@ impl Receiver {
 
     fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
         while let Some(event) = self.sockets.monitor.next_event() {
-            match event {
-                PeerEvent::Stranger => {
-                    self.handshakes_failed += 1;
-                    if self.handshakes_failed.is_power_of_two() {
-                        let times = self.handshakes_failed;
-                        tracing::warn!("{}: handshake failed ({times}): the peer hangs, or is no ZeroMQ", self.address);
-                    }
-                }
-                PeerEvent::Joined => self.handshakes_failed = 0,
-                PeerEvent::Left | PeerEvent::Nobody => {}
-            }
             // A bound socket hears whoever comes: it stays up, however many are there.
-            if way == Way::Bind {
-                continue;
-            }
             match event {
-                PeerEvent::Joined => self.say(true, "")?,
+                PeerEvent::Stranger(failure) if way == Way::Bind => self.count_stranger(failure),
+                _ if way == Way::Bind => {}
+                PeerEvent::Joined => {
+                    self.redial.joined();
+                    self.say(true, "")?;
+                }
                 PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
                 PeerEvent::Nobody => self.say(false, "nobody answers there")?,
-                PeerEvent::Stranger => self.say(false, "the handshake failed: the peer hangs, or is no ZeroMQ")?,
+                PeerEvent::Stranger(failure) => {
+                    self.redial.failed(&self.sockets.socket, failure, self.has_key, Clock.now().monotonic);
+                    self.say(false, failure.of_the_peer(self.has_key))?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn count_stranger(&mut self, failure: Failure) {
+        self.handshakes_failed = self.handshakes_failed.saturating_add(1);
+        if self.handshakes_failed.is_power_of_two() {
+            let (times, why) = (self.handshakes_failed, failure.of_a_stranger(self.has_key));
+            tracing::warn!("{}: a handshake failed ({times} so far): {why}", self.address);
+        }
     }
 
     fn say(&mut self, up: bool, reason: &str) -> Result<(), Stopped> {
@@ -225,9 +252,13 @@ impl Receiver {
         while looked_at < BATCH_MESSAGES && batch.byte_len() < BATCH_BYTES {
             match self.receive() {
                 Received::Nothing => break,
-                Received::Malformed => {}
+                Received::Malformed => batch.malformed += 1,
                 Received::Message => {
-                    let [topic, payload] = &self.frames;
+                    let [topic, payload] = &mut self.frames;
+                    if self.guard.as_mut().is_some_and(|guard| !guard.admits(topic)) {
+                        looked_at += 1;
+                        continue;
+                    }
                     if let Some((topic, resent)) = self.admission.admit(topic) {
                         batch.push(Delivery { topic, payload, retained: false, resent });
                     }
@@ -235,7 +266,7 @@ impl Receiver {
             }
             looked_at += 1;
         }
-        if !batch.is_empty() {
+        if !batch.is_empty() || batch.malformed > 0 {
             self.inbox.hand(Arrival::Batch(batch))?;
         }
         Ok(looked_at > 0)

@@ -52,6 +52,10 @@ impl Listener {
         if !topics.is_empty() {
             options.topics = topics.iter().map(|&topic| topic.to_owned()).collect();
         }
+        Self::with(url, options)
+    }
+
+    pub fn with(url: &str, options: SubscribeOptions) -> Self {
         let (incoming, mut receiver) = mpsc::channel::<Incoming>(64);
         let (sender, heard) = std::sync::mpsc::channel();
         thread::spawn(move || {

@@ -38,6 +38,14 @@ impl Mosquitto {
         mosquitto
     }
 
+    /// One that is not started yet, with a configuration made of its folder and port.
+    pub fn configured(configuration: impl FnOnce(&Path, u16) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        fs::write(folder.path().join("mosquitto.conf"), configuration(folder.path(), port)).unwrap();
+        Self { folder, port, child: None }
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

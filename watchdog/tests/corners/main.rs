@@ -1,5 +1,6 @@
 //! What can't be told as a scenario, since it rests on the order of calls at one instant or on an odd answer.
 
+mod adaptive;
 mod bench;
 mod jobs;
 mod links;

@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use lastbeat_simulation::{Broken, Ledger, Processes};
 use lastbeat_watchdog::{
-    Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Snapshot, Source, Status,
-    WatchRules, Watchdog,
+    Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception, Snapshot,
+    Source, Status, WatchRules, Watchdog,
 };
 use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
-use super::ledger::Ledger;
-use super::process::Processes;
-use super::script::{Rules, Traits};
+use super::script::{Rules, Traits, Within};
 use super::story::tell;
+use super::taken::Taken;
 use super::world::{BEGINNING, Delivery};
 
 /// The watchdog and all that is around it in one program.
@@ -30,6 +30,7 @@ pub struct Desk {
     requests: Vec<Output>,
     pub booted_at: UtcNanos,
     pub ledger: Ledger,
+    taken: Taken,
     pub story: Vec<String>,
 }
 
@@ -59,12 +60,14 @@ impl Desk {
     pub fn new(rules: &Rules, publishers: &BTreeMap<String, Traits>) -> Self {
         let own = |traits: &Traits| PublisherRules {
             threshold: traits.threshold.map(super::script::Span::duration),
+            adaptive: traits.adaptive.map(bounds),
             expected: traits.expected,
         };
         let id = |name: &String| name.parse().expect("a publisher's name in a scenario is a publisher id");
         let rules = WatchRules {
             own_link: None,
             threshold: rules.threshold.duration(),
+            adaptive: rules.adaptive.map(bounds),
             links: rules.links.clone(),
             host: None,
             probe_limit: rules.probe_limit.duration(),
@@ -73,7 +76,8 @@ impl Desk {
             publishers: publishers.iter().map(|(name, traits)| (id(name), own(traits))).collect::<HashMap<_, _>>(),
         };
         Self {
-            ledger: Ledger::new(&rules),
+            ledger: Ledger::new(&rules, std::time::Duration::ZERO),
+            taken: Taken::default(),
             rules,
             watchdog: None,
             stalled: None,
@@ -187,6 +191,7 @@ impl Desk {
         match &news {
             News::Nothing | News::Save => {}
             News::Message(delivery) => {
+                let id = delivery.publisher.parse().ok();
                 let before = watchdog.status(now, &delivery.publisher);
                 let numbered = delivery.header.process.zip(delivery.header.sequence);
                 let missing = numbered.is_some_and(|(process, number)| {
@@ -195,9 +200,17 @@ impl Desk {
                 });
                 let reception = heard(watchdog, now, delivery, Some(delivery.link));
                 let after = watchdog.status(now, &delivery.publisher);
-                self.ledger.booked(delivery, reception, missing, processes);
-                self.ledger.received(delivery, reception, before, after);
-                if !matches!(reception, lastbeat_watchdog::Reception::Duplicate) {
+                let (kind, link) = (delivery.kind, delivery.link);
+                self.taken.booked(delivery, reception, missing, processes);
+                if let Some(id) = &id {
+                    let booked = if delivery.resent {
+                        self.ledger.resent(id, kind, before.as_ref(), after.as_ref())
+                    } else {
+                        self.ledger.received(id, kind, link, before.as_ref(), after.as_ref())
+                    };
+                    assert_eq!(hold(booked) == Reception::Duplicate, reception == Reception::Duplicate);
+                }
+                if !matches!(reception, Reception::Duplicate) {
                     self.log.push(Logged::Message(now.utc, delivery.clone()));
                 }
             }
@@ -224,7 +237,12 @@ impl Desk {
         }
         watchdog.due(now);
         let outputs = watchdog.outputs();
-        self.ledger.check(now, watchdog, &outputs, processes);
+        let flips: Vec<_> = outputs
+            .iter()
+            .filter_map(|output| if let Output::Flip(flip) = output { Some(flip) } else { None })
+            .collect();
+        hold(self.ledger.check(now, watchdog, &flips, watchdog.statuses(now), processes));
+        hold(self.ledger.check_done(now, watchdog));
         for output in outputs {
             self.story.extend(tell(&output));
             match output {
@@ -243,11 +261,15 @@ impl Desk {
     }
 }
 
+fn bounds(within: Within) -> Bounds {
+    Bounds { at_least: within.at_least.duration(), at_most: within.at_most.duration() }
+}
+
 fn number(link: usize) -> LinkNumber {
     LinkNumber(u16::try_from(link).expect("there are at most 64 links"))
 }
 
-fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<usize>) -> lastbeat_watchdog::Reception {
+fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<usize>) -> Reception {
     let nothing = Header::default();
     watchdog.heard(
         now,
@@ -262,4 +284,9 @@ fn heard(watchdog: &mut Watchdog, now: Now, delivery: &Delivery, link: Option<us
             log: None,
         },
     )
+}
+
+/// Ends the test where a promise is broken.
+fn hold<T>(checked: Result<T, Broken>) -> T {
+    checked.unwrap_or_else(|broken| panic!("{broken}"))
 }

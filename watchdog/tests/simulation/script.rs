@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lastbeat_simulation::Place;
 use serde::{Deserialize, Deserializer, de};
 
 use super::event::Event;
@@ -29,6 +30,7 @@ pub struct Script {
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     pub threshold: Span,
+    pub adaptive: Option<Within>,
     pub settle: Span,
     pub probe_limit: Span,
     pub links: Vec<String>,
@@ -52,21 +54,18 @@ pub struct Traits {
     pub links: Vec<String>,
     /// Its own threshold.
     pub threshold: Option<Span>,
+    /// Between which bounds its threshold is learned.
+    pub adaptive: Option<Within>,
     /// Whether it is missed when never heard.
     pub expected: bool,
 }
 
-/// Where a process runs, as seen from the watchdog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// On the watchdog's host.
-    #[default]
-    Here,
-    /// On the watchdog's host, in another PID namespace.
-    Container,
-    /// On another host.
-    Elsewhere,
+/// The bounds of an adaptive threshold.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    pub at_least: Span,
+    pub at_most: Span,
 }
 
 /// One instant: first the events, then what is expected.
@@ -99,6 +98,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             threshold: Span(50_000_000_000),
+            adaptive: None,
             settle: Span(1_000_000_000),
             probe_limit: Span(1_000_000_000),
             links: vec!["broker".to_owned()],
@@ -117,6 +117,7 @@ impl Default for Traits {
             tells: ["process", "seq", "uptime", "sent"].map(str::to_owned).to_vec(),
             links: Vec::new(),
             threshold: None,
+            adaptive: None,
             expected: false,
         }
     }

@@ -67,6 +67,7 @@ pub fn shown(status: &Status, key: &str) -> Option<toml::Value> {
         "silence" => text(status.silence.map_or("never heard".to_owned(), |silence| {
             span::format(i64::try_from(silence.as_nanos()).unwrap_or(i64::MAX))
         })),
+        "threshold" => text(span::format(i64::try_from(status.threshold.as_nanos()).unwrap_or(i64::MAX))),
         "messages" => count(status.counts.messages),
         "readings" => count(status.counts.readings),
         "refused" => count(status.counts.refused),

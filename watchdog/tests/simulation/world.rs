@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use lastbeat_simulation::{Condition, Processes};
 use lastbeat_watchdog::{Evidence, Output, Question, Source};
 use lastbeat_wire::{Header, Kind, Monotonic, Now, ProcessIdentity, UtcNanos};
 
 use super::desk::{Desk, News};
 use super::event::{Again, Deed, Event, Parcel, Which};
-use super::process::{Condition, Processes};
 use super::script::{Rules, Traits};
 
 /// What every wall clock shows when a scenario begins.

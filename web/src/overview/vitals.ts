@@ -13,7 +13,7 @@ export function vitals(root: HTMLElement, figures: Figures): void {
   }
   for (const link of figures.links) parts.push([`${link.name} ${link.up ? 'up' : 'down'}`, link.up ? 'up' : 'down']);
   for (const one of figures.followers) {
-    const behind = one.behind_bytes > 0 ? `${bytes(one.behind_bytes)} behind` : 'up to date';
+    const behind = one.held !== null ? `stands by: ${one.held}` : one.behind_bytes > 0 ? `${bytes(one.behind_bytes)} behind` : 'up to date';
     parts.push([`${one.name} ${one.trouble === null ? behind : 'in trouble'}${one.set_aside ? `, ${one.set_aside} set aside` : ''}`, one.trouble === null ? 'up' : 'down']);
   }
   const text = JSON.stringify(parts);

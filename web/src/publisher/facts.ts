@@ -27,7 +27,7 @@ export class Facts {
       attribute(dd, 'data-odd', ODD.has(name) && entry[name] > 0 ? '' : null);
       attribute(dd, 'data-none', entry[name] === 0 ? '' : null);
     }
-    this.pair(this.about, 'threshold', span(entry.threshold_s));
+    this.pair(this.about, 'threshold', `${span(entry.threshold_s)}${adaptive(detail)}`);
     this.pair(this.about, 'host', entry.host ?? 'never told');
     this.pair(this.about, 'process', entry.pid === null ? 'never told' : `PID ${entry.pid}`);
     if (detail.process) {
@@ -68,4 +68,12 @@ export class Facts {
     const box = this.fields.querySelector('.scroll');
     if (box) box.scrollTop = scroll;
   }
+}
+
+/** What an adaptive threshold rests on: `, learned from 5,000 gaps, usually 1 s, at most 2 s`. */
+function adaptive(detail: Detail): string {
+  if (!detail.adaptive) return '';
+  const { gaps, usual_s, longest_s, phi } = detail.adaptive;
+  if (phi === null) return `, adaptive: only ${count(gaps)} gaps were seen`;
+  return `, learned from ${count(gaps)} gaps, usually ${span(usual_s)}, at most ${span(longest_s)}`;
 }

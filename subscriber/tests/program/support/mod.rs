@@ -1,6 +1,7 @@
 //! A real subscriber process, and a publisher and a client to talk to it.
 
 pub mod http;
+pub mod influxd;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -14,7 +15,7 @@ use lastbeat_transport::{Handed, Outbound, PublishOptions, publish};
 use lastbeat_wire::{Body, Encoding, Fields, Header, Message, ProcessIdentity, PublisherId, Reading, Value, encode};
 
 /// How long anything is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running subscriber; killed when it is dropped.
 pub struct Subscriber {
@@ -32,7 +33,12 @@ impl Subscriber {
 
     /// Starts one that serves HTTP; and the address that it says the page is at.
     pub fn serve(dir: &Path, args: &[&str]) -> (Self, String) {
-        let mut child = serving(dir, args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::serve_by(serving(dir, args))
+    }
+
+    /// The same by a command of [`serving`].
+    pub fn serve_by(mut command: Command) -> (Self, String) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("the live page is at ")).expect("it says where it serves");
         let (_, url) = line.split_once("the live page is at ").unwrap();
@@ -61,6 +67,11 @@ impl Subscriber {
     /// The next flip.
     pub fn flip(&self) -> serde_json::Value {
         self.flips.recv_timeout(PATIENCE).expect("a flip")
+    }
+
+    /// The next flip, if one comes soon.
+    pub fn flips_within_a_second(&self) -> Option<serde_json::Value> {
+        self.flips.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// The next flip of one publisher: from, to, cause.

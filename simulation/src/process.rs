@@ -1,32 +1,55 @@
 //! [`Processes`]: the processes of all publishers, and what the process table of the watchdog's host shows of them.
 
+use std::collections::HashMap;
+
 use lastbeat_watchdog::Fact;
 use lastbeat_wire::{BootId, HostId, ProcessIdentity};
-
-use super::script::Place;
+use serde::Deserialize;
 
 const SECOND: u64 = 1_000_000_000;
+
+/// Where a process runs, as seen from the watchdog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// On the watchdog's host.
+    #[default]
+    Here,
+    /// On the watchdog's host, in another PID namespace.
+    Container,
+    /// On another host.
+    Elsewhere,
+}
 
 /// One process of a publisher.
 #[derive(Debug, Clone)]
 pub struct Process {
+    /// Whose process.
     pub publisher: String,
+    /// Which.
     pub identity: ProcessIdentity,
     /// True time of its start; earlier than 0 is not possible.
     pub started: u64,
+    /// What became of it.
     pub condition: Condition,
     /// Runs, but says nothing.
     pub hung: bool,
+    /// It may not be looked at: EPERM.
     pub hidden: bool,
+    /// The number of its next message.
     pub next_sequence: u64,
 }
 
 /// What became of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
+    /// It runs.
     Runs,
+    /// It is stopped, by SIGSTOP say.
     Stopped,
+    /// It has ended and waits to be reaped.
     Zombie,
+    /// It has ended.
     Gone,
     /// Gone, and its PID belongs to a process that started at this tick.
     Reused(u64),
@@ -35,7 +58,9 @@ pub enum Condition {
 /// All processes there ever were.
 #[derive(Debug, Clone)]
 pub struct Processes {
+    /// In the order of their start.
     pub all: Vec<Process>,
+    places: HashMap<ProcessIdentity, usize>,
     next_pid: u32,
     /// The boot of the watchdog's host; the other host never reboots.
     boots: u128,
@@ -43,7 +68,7 @@ pub struct Processes {
 
 impl Default for Processes {
     fn default() -> Self {
-        Self { all: Vec::new(), next_pid: 1000, boots: 1 }
+        Self { all: Vec::new(), places: HashMap::new(), next_pid: 1000, boots: 1 }
     }
 }
 
@@ -53,15 +78,22 @@ impl Processes {
         ProcessIdentity { host: HostId(1), boot: BootId(self.boots), pid_namespace: 1, pid: 1, start: 1 }
     }
 
+    /// Starts a process at `now`, nanoseconds of true time. Returns its place in [`Self::all`].
     pub fn start(&mut self, publisher: &str, place: Place, now: u64) -> usize {
-        self.next_pid += 1;
         let own = self.own();
-        let (pid, start) = (self.next_pid, now / (SECOND / 100) + 100);
-        let identity = match place {
-            Place::Here => ProcessIdentity { pid, start, ..own },
-            Place::Container => ProcessIdentity { pid, start, pid_namespace: 2, ..own },
-            Place::Elsewhere => ProcessIdentity { host: HostId(2), boot: BootId(1 << 64), pid, start, ..own },
+        let kernel = match place {
+            Place::Here => own,
+            Place::Container => ProcessIdentity { pid_namespace: 2, ..own },
+            Place::Elsewhere => ProcessIdentity { host: HostId(2), boot: BootId(1 << 64), ..own },
         };
+        self.start_on(publisher, kernel, now)
+    }
+
+    /// Starts a process on the host, the boot and the namespace of another.
+    pub fn start_on(&mut self, publisher: &str, kernel: ProcessIdentity, now: u64) -> usize {
+        self.next_pid += 1;
+        let identity = ProcessIdentity { pid: self.next_pid, start: now / (SECOND / 100) + 100, ..kernel };
+        self.places.insert(identity, self.all.len());
         self.all.push(Process {
             publisher: publisher.to_owned(),
             identity,
@@ -83,15 +115,19 @@ impl Processes {
     pub fn reboot(&mut self) {
         let own = self.own();
         self.boots += 1;
-        for process in self.all.iter_mut().filter(|process| process.identity.boot == own.boot) {
+        self.end_all(own.boot);
+    }
+
+    /// A host goes down: all that ran on that boot is gone.
+    pub fn end_all(&mut self, boot: BootId) {
+        for process in self.all.iter_mut().filter(|process| process.identity.boot == boot) {
             process.condition = Condition::Gone;
         }
     }
 
     /// What is found when the process table is asked for a process.
     pub fn look(&self, wanted: ProcessIdentity) -> Fact {
-        let found = self.all.iter().find(|process| process.identity == wanted);
-        match found.map(|process| (process.condition, process.hidden)) {
+        match self.find(wanted).map(|process| (process.condition, process.hidden)) {
             Some((Condition::Reused(start), _)) => Fact::Reused { start },
             None | Some((Condition::Gone, _)) => Fact::Gone,
             Some((_, true)) => Fact::NotPermitted,
@@ -103,12 +139,16 @@ impl Processes {
 
     /// Whether a process has really ended.
     pub fn has_ended(&self, identity: ProcessIdentity) -> bool {
-        let found = self.all.iter().find(|process| process.identity == identity);
-        found.is_none_or(Process::has_ended)
+        self.find(identity).is_none_or(Process::has_ended)
+    }
+
+    fn find(&self, identity: ProcessIdentity) -> Option<&Process> {
+        self.places.get(&identity).map(|place| &self.all[*place])
     }
 }
 
 impl Process {
+    /// Whether it has really ended.
     pub fn has_ended(&self) -> bool {
         !matches!(self.condition, Condition::Runs | Condition::Stopped)
     }

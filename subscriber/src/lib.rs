@@ -1,0 +1,41 @@
+//! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing comes to what reads bytes.
+
+mod announce;
+mod attended;
+mod board;
+mod capture;
+mod cli;
+mod command;
+mod config;
+mod export;
+mod follower;
+mod history;
+mod http;
+mod influx;
+mod intake;
+mod logging;
+mod memory;
+mod metrics;
+mod outlet;
+mod pace;
+mod probe;
+mod program;
+mod receipts;
+mod record;
+mod recover;
+mod refusals;
+mod run;
+mod service;
+mod standby;
+mod store;
+mod systemd;
+mod table;
+mod threshold;
+mod thresholds;
+mod told;
+mod vocabulary;
+
+#[doc(hidden)]
+pub mod fuzzed;
+
+pub use program::main;

@@ -1,0 +1,95 @@
+//! [`Redial`]: connects again after a handshake failed.
+//!
+//! libzmq itself does it some ten times a second where the other side hangs up, and never again where it was refused or
+//! spoke another mechanism. Neither will do: a key may be put on the list later, and knocking must not be a storm.
+
+use std::time::Duration;
+
+use lastbeat_wire::Monotonic;
+
+use super::monitor::Failure;
+use crate::backoff::Backoff;
+
+/// A peer that restarts can break a handshake, too: the first try comes soon.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The tries of one connecting socket.
+#[derive(Debug)]
+pub(super) struct Redial {
+    /// As it was given to libzmq.
+    address: String,
+    backoff: Backoff,
+    due: Option<Monotonic>,
+    failures: u32,
+}
+
+impl Redial {
+    pub(super) fn new(address: String) -> Self {
+        Self { address, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), due: None, failures: 0 }
+    }
+
+    /// A handshake failed: takes trying again out of libzmq's hands, and says so at the first and ever more rarely.
+    pub(super) fn failed(&mut self, socket: &zmq::Socket, failure: Failure, has_key: bool, now: Monotonic) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures.is_power_of_two() {
+            tracing::warn!("{}: {} ({} times)", self.address, failure.of_the_peer(has_key), self.failures);
+        }
+        if self.due.is_some() {
+            return;
+        }
+        // Where libzmq has given it up already there is nothing to disconnect.
+        let _ = socket.disconnect(&self.address);
+        self.due = Some(now.plus(self.backoff.wait()));
+    }
+
+    /// The handshake was done: the next failure is a first one.
+    pub(super) fn joined(&mut self) {
+        self.failures = 0;
+        self.backoff.reset();
+    }
+
+    /// How long until the next try; `None` while libzmq looks after it.
+    pub(super) fn left(&self, now: Monotonic) -> Option<Duration> {
+        self.due.map(|due| due.since(now))
+    }
+
+    /// Connects if it is time to.
+    pub(super) fn dial(&mut self, socket: &zmq::Socket, now: Monotonic) -> zmq::Result<()> {
+        if self.left(now).is_some_and(|left| left.is_zero()) {
+            self.due = None;
+            socket.connect(&self.address)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_longer_each_time_up_to_its_cap_and_starts_again_once_it_worked() {
+        let context = zmq::Context::new();
+        let socket = context.socket(zmq::SUB).unwrap();
+        let mut redial = Redial::new("inproc://nobody".to_owned());
+        let mut now = Monotonic(7);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            assert_eq!(redial.left(now), None);
+            redial.failed(&socket, Failure::Refused, true, now);
+            let left = redial.left(now).unwrap();
+            redial.failed(&socket, Failure::NoDetail, true, now.plus(left / 2));
+            assert_eq!(redial.left(now), Some(left), "one that comes late changes nothing");
+            redial.dial(&socket, Monotonic(now.0 + left.as_nanos() as u64 - 1)).unwrap();
+            assert!(redial.left(now).is_some(), "not before its time");
+            now = now.plus(left);
+            redial.dial(&socket, now).unwrap();
+            waits.push(left);
+        }
+        assert!(waits[0] <= FIRST_WAIT && waits[11] >= LONGEST_WAIT / 2 && waits[11] <= LONGEST_WAIT, "{waits:?}");
+        redial.joined();
+        redial.failed(&socket, Failure::NoDetail, true, now);
+        assert!(redial.left(now).unwrap() <= FIRST_WAIT);
+    }
+}
