@@ -10,6 +10,7 @@ use std::{
 };
 
 use lastbeat_transport::{Arrival, LinkIndex, PublishOptions, SubscribeOptions, publish, subscribe};
+use lastbeat_wire::{BootId, Encoding, Header, HostId, Message, ProcessIdentity, Wanted, encode};
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 use rustix::process::Signal;
 use support::BrokerProcess;
@@ -140,4 +141,46 @@ fn a_frozen_broker_is_noticed_by_the_subscriber_before_long() {
     assert!(reason.contains("did not answer in time"), "{reason}");
     broker.signal(Signal::CONT);
     listener.wait_for_up();
+}
+
+#[test]
+fn what_a_subscriber_lost_is_sent_again_and_what_is_no_request_goes_nowhere() {
+    let process = ProcessIdentity { host: HostId(1), boot: BootId(2), pid_namespace: 3, pid: 4, start: 5 };
+    let broker = BrokerProcess::start(&FREE);
+    let [to, from] = [&broker.publishers[0], &broker.subscribers[0]].map(|address| format!("zmq+{address}"));
+    let options = PublishOptions { client: "a".to_owned(), keepalive: KEEPALIVE, ..PublishOptions::default() };
+    let mut publisher = publish(&endpoint(&to), options).unwrap();
+    let mut first = Listener::new(&from, "first", &[]);
+    first.wait_for_up();
+    let payload = |sequence| {
+        let header = Header { process: Some(process), sequence: Some(sequence), ..Header::default() };
+        encode(&Message { header, ..Message::default() }, Encoding::Json)
+    };
+    for sequence in 10..20 {
+        send(&mut *publisher, "beat/a", &payload(sequence));
+        first.message();
+    }
+    let mut late = Listener::new(&from, "late", &[]);
+    late.wait_for_up();
+    let context = zmq::Context::new();
+    let rude = context.socket(zmq::XSUB).unwrap();
+    rude.connect(&broker.subscribers[0]).unwrap();
+    rude.send("give me everything", 0).unwrap();
+    rude.send(vec![b'{'; 1 << 20], 0).unwrap();
+    let range = |from, to| Wanted::Range { publisher: "a".parse().unwrap(), process, from, to };
+    assert!(late.asker().unwrap().ask(range(8, 22)));
+    for sequence in 10..20 {
+        let message = late.message();
+        assert_eq!((&*message.topic, message.payload, message.resent), ("beat/a", payload(sequence), true));
+    }
+    // What it does not keep is asked of the publisher, in two parts.
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        publisher.wait_ready("nobody/listens", KEEPALIVE / 100);
+        asked.extend(publisher.requests().into_iter().map(|request| request.wanted));
+    }
+    assert_eq!(asked, [range(8, 10), range(20, 22)]);
+    assert!(late.asker().unwrap().ask(Wanted::Last));
+    assert_eq!(late.message().payload, payload(19));
+    assert!(first.message_now().is_none(), "answers are for who asked");
 }

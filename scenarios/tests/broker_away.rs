@@ -62,8 +62,9 @@ impl Away {
     /// The `number`th process of the publisher.
     fn publish(&self, number: u64, to: &str) -> Running {
         let file = self.path(&format!("{number}.csv"));
-        let rows = (number * self.rows..(number + 1) * self.rows).map(|row| format!("{row}\n"));
-        std::fs::write(&file, "n\n".to_owned() + &rows.collect::<String>()).unwrap();
+        let rows = number * self.rows..(number + 1) * self.rows;
+        let content = rows.fold("n\n".to_owned(), |content, row| content + &format!("{row}\n"));
+        std::fs::write(&file, content).unwrap();
         let mut publisher = self.program("lastbeat-publisher");
         publisher.arg("csv").arg(file).args([
             "--id",

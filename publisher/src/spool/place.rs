@@ -46,12 +46,14 @@ impl FromStr for Place {
     }
 }
 
-/// The folder of one publisher and one destination: readable, and no two alike.
+/// The folder of one publisher and one destination: readable, and no two alike. What stands behind the destination's
+/// question mark (keys, certificates, which end binds) does not make it another one.
 pub fn folder_name(publisher: &PublisherId, to: &Endpoint) -> String {
     let to = to.to_string();
+    let to = to.split('?').next().unwrap_or_default();
     // Neither has a zero byte, so no two pairs are written alike.
     let hash = fnv1a([publisher.as_str().as_bytes(), b"\0", to.as_bytes()].concat().as_slice());
-    format!("{}@{}-{hash:016x}", readable(publisher.as_str()), readable(&to))
+    format!("{}@{}-{hash:016x}", readable(publisher.as_str()), readable(to))
 }
 
 /// The beginning, without what a file's name can't have or a shell would ask to quote.
@@ -116,7 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_no_part_of_it() {
+    fn options_and_passwords_are_no_part_of_it() {
+        assert_eq!(name("a", "zmq+tcp://127.0.0.1:5?bind"), name("a", "zmq+tcp://127.0.0.1:5"));
+        assert_eq!(name("a", "mqtts://x?ca=/one"), name("a", "mqtts://x?ca=/two"));
         assert_eq!(name("a", "mqtt://user:one@x"), name("a", "mqtt://user:two@x"));
     }
 

@@ -200,7 +200,7 @@ impl Recoverer {
             (asking.due <= now && self.links[usize::from(asking.link.0)] == Some(true)).then(|| whose.clone())
         };
         let ready: Vec<_> = self.asking.iter().filter_map(ready).collect();
-        asks.extend(ready.into_iter().filter_map(|whose| self.ask(now, whose, gaps)));
+        asks.extend(ready.iter().filter_map(|whose| self.ask(now, whose, gaps)));
         if self.overflowed && self.places.is_empty() && self.asking.len() < AT_ONCE {
             self.overflowed = false;
             gaps.all().for_each(|missing| self.missing(&missing));
@@ -228,14 +228,14 @@ impl Recoverer {
             };
             let Some(Place { from, wanted }) = self.places.remove(&whose) else { continue };
             self.asking.insert(whose.clone(), Asking { link, from, asked: None, tries: 0, due: now, wanted });
-            asks.extend(self.ask(now, whose, gaps));
+            asks.extend(self.ask(now, &whose, gaps));
         }
         asks
     }
 
     /// The next request for one process; none is needed once nothing is missing.
-    fn ask(&mut self, now: Monotonic, whose: Whose, gaps: &impl Gaps) -> Option<Ask> {
-        let asking = self.asking.get_mut(&whose)?;
+    fn ask(&mut self, now: Monotonic, whose: &Whose, gaps: &impl Gaps) -> Option<Ask> {
+        let asking = self.asking.get_mut(whose)?;
         let (publisher, process) = whose.clone();
         let first = |from| gaps.first(&publisher, process, from);
         if let (Some((_, to)), Some((start, end))) = (asking.asked, first(asking.from))
@@ -248,7 +248,7 @@ impl Recoverer {
             tracing::debug!(%publisher, "messages {start} to {end} were asked for {TRIES} times in vain");
         }
         let Some((from, end)) = first(asking.from) else {
-            self.asking.remove(&whose);
+            self.asking.remove(whose);
             return None;
         };
         let to = end.min(from.saturating_add(MOST_MESSAGES));

@@ -21,7 +21,7 @@ impl Gaps for Lost {
         let lost = self.0.borrow();
         let mut numbers = lost.get(publisher)?.range(from..).copied();
         let start = numbers.next()?;
-        let end = (start + 1..).find(|number| !lost[publisher].contains(number))?;
+        let end = (start + 1..=start + 10_000).find(|number| !lost[publisher].contains(number))?;
         Some((start, end))
     }
 
