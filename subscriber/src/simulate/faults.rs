@@ -162,10 +162,15 @@ impl Fault {
             }
             Self::Goodbye | Self::Failure | Self::Retained | Self::Garbled => Target::Publisher,
             Self::ClockStep | Self::Partition | Self::Reboot => Target::Host,
-            Self::BrokerCrash | Self::BrokerHolds | Self::LinkBreaks => Target::Link,
-            Self::LinkSilent | Self::Loss | Self::Delay => Target::Link,
-            Self::WatchdogKilled | Self::PowerLoss | Self::Stall => Target::Watchdog,
-            Self::DiskSlow | Self::DiskFull | Self::ProbesFail => Target::Watchdog,
+            Self::BrokerCrash | Self::BrokerHolds | Self::LinkBreaks | Self::LinkSilent | Self::Loss | Self::Delay => {
+                Target::Link
+            }
+            Self::WatchdogKilled
+            | Self::PowerLoss
+            | Self::Stall
+            | Self::DiskSlow
+            | Self::DiskFull
+            | Self::ProbesFail => Target::Watchdog,
         }
     }
 
@@ -200,8 +205,12 @@ impl Fault {
         match self {
             Self::Killed | Self::Zombie | Self::PidReused | Self::Stopped | Self::Hung | Self::Goodbye => AWAY,
             Self::Slow | Self::Stall | Self::LinkBreaks | Self::LinkSilent => BRIEF,
-            Self::Partition | Self::BrokerCrash | Self::BrokerHolds => OUTAGE,
-            Self::WatchdogKilled | Self::Reboot | Self::PowerLoss => OUTAGE,
+            Self::Partition
+            | Self::BrokerCrash
+            | Self::BrokerHolds
+            | Self::WatchdogKilled
+            | Self::Reboot
+            | Self::PowerLoss => OUTAGE,
             _ => EPISODE,
         }
     }

@@ -95,6 +95,7 @@ pub struct Detection {
 
 /// Of many spans in seconds the middle one, that which one in a hundred exceeds, and the longest.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the JSON says the unit")]
 pub struct Quantiles {
     pub median_s: f64,
     pub p99_s: f64,
