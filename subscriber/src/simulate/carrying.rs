@@ -127,7 +127,9 @@ impl World {
         let mut gone: Vec<_> = std::mem::take(&mut state.stuck);
         gone.extend(std::mem::take(&mut state.received));
         if !self.fleet.links[link].mqtt {
-            gone.iter().for_each(|packet| self.truth.lost(packet, Fate::LostOnTheWay));
+            for packet in &gone {
+                self.truth.lost(packet, Fate::LostOnTheWay);
+            }
         }
         if let Some(reason) = reason.filter(|_| was) {
             self.tell(News::Down { link, reason });

@@ -1,6 +1,6 @@
 //! [`Chance`]: random numbers that are the same on every machine for the same seed.
 //!
-//! The generator is ChaCha8 with the seed as its key, a stream for each use; only whole numbers, sums and products are made
+//! The generator is `ChaCha8` with the seed as its key, a stream for each use; only whole numbers, sums and products are made
 //! of what it says, so that no library's logarithm has a part in it.
 
 use rand::rngs::ChaCha8Rng;

@@ -159,7 +159,9 @@ impl World {
                     gone.extend(std::mem::take(&mut self.links[link].held));
                     gone.extend(std::mem::take(&mut self.links[link].session));
                 }
-                gone.iter().for_each(|packet| self.truth.lost(packet, Fate::LostByBroker));
+                for packet in &gone {
+                    self.truth.lost(packet, Fate::LostByBroker);
+                }
                 self.disconnect(link, Some("connection reset"));
             }
             Fault::BrokerHolds => self.links[link].holding += 1,
