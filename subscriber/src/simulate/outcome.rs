@@ -95,6 +95,7 @@ pub struct Detection {
 
 /// Of many spans in seconds the middle one, that which one in a hundred exceeds, and the longest.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the unit stands in the name")]
 pub struct Quantiles {
     pub median_s: f64,
     pub p99_s: f64,

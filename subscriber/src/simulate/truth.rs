@@ -28,6 +28,7 @@ pub struct Truth {
 
 /// What became of one message, over all its copies.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Fates {
     stored: u8,
     acknowledged: bool,
