@@ -107,7 +107,7 @@ fn promised(progress: Progress, crash: Crash) -> Position {
 
 /// Opens a log on what a crash left, and holds it against the model. What follows never takes a place that was taken.
 fn recover(
-    machine: Machine,
+    machine: &Machine,
     dir: &Path,
     model: &Model,
     promised: Position,

@@ -1,5 +1,11 @@
 //! [`Fault`]: what goes wrong, how often, and for how long.
 
+#![allow(
+    clippy::match_same_arms,
+    clippy::unnested_or_patterns,
+    reason = "kinds that belong together stand in one line"
+)]
+
 use clap::ValueEnum;
 
 use super::chance::Spans;

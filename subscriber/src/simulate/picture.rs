@@ -44,6 +44,7 @@ pub fn draw(file: &Path, costs: &[Cost], command: &str) -> anyhow::Result<()> {
 }
 
 /// One diagram over the thresholds, both axes logarithmic; the chosen threshold is marked.
+#[allow(clippy::similar_names, reason = "the points of lines")]
 fn panel(
     area: &Area<'_>,
     title: &str,
