@@ -67,7 +67,7 @@ impl Lossy {
 
     fn publisher(&self, id: &str) -> Running {
         let file = self.path(&format!("{id}.csv"));
-        let rows: String = (0..ROWS).map(|row| format!("{row}\n")).collect();
+        let rows = (0..ROWS).map(|row| row.to_string()).collect::<Vec<_>>().join("\n") + "\n";
         std::fs::write(&file, "n\n".to_owned() + &rows).unwrap();
         let (to, spool) = (format!("zmq+{}", self.url("p")), self.path("spool").display().to_string());
         let file = file.display().to_string();

@@ -82,6 +82,7 @@ fn month(habit: Habit, adaptive: Option<Bounds>) -> Month {
             kind: Kind::Beat,
             link: Some(LinkNumber(0)),
             retained: false,
+            resent: false,
             readable: true,
             header: &Header::default(),
             log: None,
