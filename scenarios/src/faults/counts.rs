@@ -57,9 +57,10 @@ pub fn stored(store: &Path) -> anyhow::Result<Counts> {
     let store = Stored::open(store)?;
     let mut counts = Counts { refused: store.refused()?, ..Default::default() };
     for id in LOADED {
-        let (all, distinct) = (store.readings(id)?, store.distinct(id, "n")?);
+        // In this order: while the store is written, there may be more of them when they are counted again.
+        let (distinct, all) = (store.distinct(id, "n")?, store.readings(id)?);
         counts.stored += distinct;
-        counts.doubled += all - distinct;
+        counts.doubled += all.saturating_sub(distinct);
         counts.missed += store.missed(id)?;
     }
     Ok(counts)
