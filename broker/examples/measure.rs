@@ -46,7 +46,8 @@ struct Between {
     child: Child,
     publishers: String,
     subscribers: String,
-    _keys: Option<tempfile::TempDir>,
+    /// The folder with its keys, for as long as it runs.
+    keys: Option<tempfile::TempDir>,
 }
 
 impl Between {
@@ -72,7 +73,7 @@ impl Between {
         for url in [&mut between.publishers, &mut between.subscribers] {
             *url += &format!("?key={}&server={}", path("key"), path("key.pub"));
         }
-        between._keys = Some(folder);
+        between.keys = Some(folder);
         Ok(between)
     }
 
@@ -89,7 +90,7 @@ impl Between {
         let (Some(publishers), Some(subscribers)) = (first("publishers"), first("subscribers")) else {
             bail!("no addresses in {line:?}")
         };
-        Ok(Self { child, publishers, subscribers, _keys: None })
+        Ok(Self { child, publishers, subscribers, keys: None })
     }
 }
 
@@ -97,6 +98,7 @@ impl Drop for Between {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        drop(self.keys.take());
     }
 }
 

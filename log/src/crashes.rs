@@ -183,7 +183,7 @@ fn twice(history: &History, crash: Crash, progress: Progress, model: &Model) -> 
     // After a loss of power nothing more than what survived it can be promised.
     let earlier = if crash == Crash::Kill { progress } else { Progress { written: kept, synced: kept } };
     let machine = Machine::new(dir.path(), before, earlier);
-    let mut log = recover(machine.clone(), dir.path(), model, kept, cursor)?;
+    let mut log = recover(&machine, dir.path(), model, kept, cursor)?;
     let mut model = Model { former: model.appended.clone(), appended: read_all(&log), ..model.clone() };
     model.play(&mut log, &[Step::Append(30), Step::Gather(60), Step::Append(90)]);
     let last = log.close(Duration::from_mins(1));
@@ -192,7 +192,7 @@ fn twice(history: &History, crash: Crash, progress: Progress, model: &Model) -> 
             let dir = tempfile::tempdir().unwrap();
             let machine = Machine::new(dir.path(), left(&ended, crash), Progress::default());
             let cursor = cursor.max(progress.written);
-            recover(machine, dir.path(), &model, promised(progress, crash), cursor)?;
+            recover(&machine, dir.path(), &model, promised(progress, crash), cursor)?;
         }
     }
     Ok(())
@@ -204,7 +204,7 @@ fn whatever_ends_it(steps: &[Step], sync: SyncPolicy) -> Result<(), TestCaseErro
         for crash in crashes(&ended, 12) {
             let dir = tempfile::tempdir().unwrap();
             let machine = Machine::new(dir.path(), left(&ended, crash), Progress::default());
-            let log = recover(machine, dir.path(), &model, promised(progress, crash), progress.written)?;
+            let log = recover(&machine, dir.path(), &model, promised(progress, crash), progress.written)?;
             drop(log);
             // All of these twice would take minutes; each call is met in some history.
             if matches!(crash, Crash::Kill | Crash::PowerTakesAll) && number % 5 == steps.len() % 5 {

@@ -215,7 +215,8 @@ mod tests {
         let text = pair.public().to_string();
         assert_eq!(text.len(), 40);
         assert_eq!(text.parse(), Ok(pair.public()));
-        let hexadecimal: String = pair.public().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: Vec<_> = pair.public().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hexadecimal = digits.concat();
         assert_eq!(hexadecimal.parse(), Ok(pair.public()));
         assert_eq!(hexadecimal.to_uppercase().parse(), Ok(pair.public()));
     }

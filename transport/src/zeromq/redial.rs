@@ -81,7 +81,7 @@ mod tests {
             let left = redial.left(now).unwrap();
             redial.failed(&socket, Failure::NoDetail, true, now.plus(left / 2));
             assert_eq!(redial.left(now), Some(left), "one that comes late changes nothing");
-            redial.dial(&socket, Monotonic(now.0 + left.as_nanos() as u64 - 1)).unwrap();
+            redial.dial(&socket, now.plus(left).minus(Duration::from_nanos(1))).unwrap();
             assert!(redial.left(now).is_some(), "not before its time");
             now = now.plus(left);
             redial.dial(&socket, now).unwrap();
