@@ -2,6 +2,7 @@
 //! `judging.rs`, links and restarts of the watchdog in `sight.rs`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lastbeat_wire::{Header, Kind, Monotonic, Now, PublisherId};
 
@@ -15,6 +16,10 @@ use crate::sequences::Place;
 use crate::speaker::Speaker;
 use crate::state::{Cause, State};
 use crate::status::Status;
+
+/// A process of this host shares our clocks, so no shift between its and ours is to be learned: only what drifts (a clock
+/// of another rate) is, after so long. A broker's backlog that is taken in for longer than this passes for fresh.
+const LOCAL_WINDOW: Duration = Duration::from_hours(1);
 
 /// The liveness of all publishers.
 ///
@@ -175,6 +180,9 @@ impl Watchdog {
         let settle = self.rules.settle;
         let publisher = &mut self.publishers[index];
         let threshold = publisher.threshold;
+        let identity = publisher.process(speaker).identity;
+        let is_local = identity.is_some_and(|identity| self.is_local(identity));
+        let publisher = &mut self.publishers[index];
         let process = publisher.process(speaker);
         let mut place = process.place(heard.header.sequence);
         if place == Place::Duplicate {
@@ -186,7 +194,8 @@ impl Watchdog {
             place = Place::New { skipped: 0 };
         }
         let is_comparable = process.delay.is_known();
-        let waited = process.delay.of(now, heard.header, threshold);
+        let window = if is_local { threshold.max(LOCAL_WINDOW) } else { threshold };
+        let waited = process.delay.of(now, heard.header, window);
         if let (Some(link), true) = (heard.link, is_comparable) {
             self.links.delivered(now.monotonic, link, waited.surely >= threshold);
         }

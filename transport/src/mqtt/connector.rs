@@ -11,7 +11,7 @@ use super::{relay::Relay, tls::Diagnosis};
 use crate::{backoff::Backoff, waiting::wait_for};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A refused password is tried again in case it is put right at the broker, but brokers lock out who tries too often.
 const WAIT_WHEN_REFUSED: Duration = Duration::from_mins(1);
 /// A link that lasted so long starts the waits afresh. A shorter one may be two clients throwing each other out.

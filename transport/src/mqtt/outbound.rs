@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Wanted, client, connect_options,
-    connector::{Connector, End, Failure},
+    connector::{self, Connector, End, Failure},
     diagnosis, relay,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         stop.clone(),
     );
     let shared = Arc::new(Shared::default());
-    let end = PublishingEnd(Arc::clone(&shared));
+    let end = PublishingEnd { shared: Arc::clone(&shared), longest_wait: longest_wait(wanted.keepalive) };
     let place = endpoint.to_string();
     let thread = thread::Builder::new()
         .name("mqtt-publisher".to_owned())
@@ -115,28 +115,40 @@ impl Shared {
     }
 }
 
-struct PublishingEnd(Arc<Shared>);
+struct PublishingEnd {
+    shared: Arc<Shared>,
+    longest_wait: Duration,
+}
+
+/// Who is to be heard within a threshold is back within a fifth of it.
+fn longest_wait(keepalive: Duration) -> Duration {
+    keepalive.clamp(Duration::from_millis(500), connector::LONGEST_WAIT)
+}
 
 impl End for PublishingEnd {
     fn up(&mut self, connector: &Connector, _session_kept: bool) -> Result<(), Failure> {
-        let mut state = self.0.lock();
+        let mut state = self.shared.lock();
         for sent in &mut state.unacknowledged {
             let again = connector.client.try_publish(sent.message.clone());
             sent.token = Some(again.map_err(|error| Failure::Broken(format!("can't send again: {error}")))?);
         }
         state.link = Link::Up;
         drop(state);
-        self.0.news.notify_one();
+        self.shared.news.notify_one();
         Ok(())
     }
 
     fn down(&mut self, failure: &Failure) {
         tracing::warn!("the link to the MQTT broker is down: {failure}");
-        self.0.lock().link = match failure {
+        self.shared.lock().link = match failure {
             Failure::Refused(reason) => Link::Refused(reason.clone()),
             Failure::Stopped | Failure::Broken(_) => Link::Down,
         };
-        self.0.news.notify_one();
+        self.shared.news.notify_one();
+    }
+
+    fn longest_wait(&self) -> Duration {
+        self.longest_wait
     }
 }
 

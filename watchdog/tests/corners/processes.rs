@@ -226,3 +226,22 @@ fn what_an_earlier_process_left_behind_is_taken_once_though_its_successors_send_
     assert_eq!(taken, 6);
     assert_eq!(bench.watchdog.status(at(1017), "light").unwrap().pid, Some(17));
 }
+
+#[test]
+fn a_backlog_that_is_taken_in_for_many_thresholds_revives_no_process_of_this_host() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.hear(1000, FIRST, &numbered(7, 0, 990, 1000)), State::Alive);
+    // From here on each message comes 60 s after it was sent, for ten times the threshold of 50 s.
+    for (number, second) in (1001..1500).enumerate() {
+        let header = numbered(7, number as u64 + 1, 990, second);
+        let reception = say(&mut bench.watchdog, at(second + 60), Kind::Sensor, Some(FIRST), &header);
+        assert_eq!(reception, Reception::Late, "sent at {second} s");
+    }
+    let exited = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    assert_eq!(bench.then(1561, exited), State::Dead);
+    for (number, second) in (1500..1560).enumerate() {
+        let header = numbered(7, number as u64 + 500, 990, second);
+        assert_eq!(bench.hear(second + 62, FIRST, &header), State::Dead, "sent at {second} s, before its end");
+    }
+}
