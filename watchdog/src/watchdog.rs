@@ -17,9 +17,9 @@ use crate::speaker::Speaker;
 use crate::state::{Cause, State};
 use crate::status::Status;
 
-/// A process of this host shares our clocks, so no shift between its and ours is to be learned: only what drifts (a clock
-/// of another rate) is, after so long. A broker's backlog that is taken in for longer than this passes for fresh.
-const LOCAL_WINDOW: Duration = Duration::from_hours(1);
+/// A process of this host shares our clocks: a shift between its and ours is believed only if it lasts this long. A broker's
+/// backlog that is taken in for longer passes for fresh.
+const LOCAL_WINDOW: Duration = Duration::from_mins(10);
 
 /// The liveness of all publishers.
 ///
@@ -195,7 +195,9 @@ impl Watchdog {
         }
         let is_comparable = process.delay.is_known();
         let window = if is_local { threshold.max(LOCAL_WINDOW) } else { threshold };
-        let waited = process.delay.of(now, heard.header, window);
+        // The times of a replay are as good as the wall clock was: no more is learned from it than must be.
+        let replayed = (is_local && heard.link.is_none()).then(|| process.delay.known(now, heard.header)).flatten();
+        let waited = replayed.unwrap_or_else(|| process.delay.of(now, heard.header, window));
         if let (Some(link), true) = (heard.link, is_comparable) {
             self.links.delivered(now.monotonic, link, waited.surely >= threshold);
         }

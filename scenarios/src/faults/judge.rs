@@ -1,4 +1,4 @@
-//! [`judge`]: what was told, compared with what was done: what is false, what is missing, and how late the latest verdict was.
+//! Judging: what was told, compared with what was done: what is false, what is missing, and how late the latest verdict was.
 
 use std::time::Duration;
 
