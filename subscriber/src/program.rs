@@ -18,10 +18,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Export(args)) => logged(|| export::run(args)),
         Some(Command::Capture(args)) => logged(|| capture::run(&args)),
-        Some(Command::Thresholds(args)) => {
-            logging::begin(None);
-            thresholds::run(&args)
-        }
+        Some(Command::Thresholds(args)) => logged(|| thresholds::run(&args)),
         Some(Command::Simulate(args)) => match args.wanted() {
             Ok(wanted) => simulate::run(&args, &wanted),
             Err(error) => {

@@ -195,9 +195,7 @@ impl Watchdog {
         }
         let is_comparable = process.delay.is_known();
         let window = if is_local { threshold.max(LOCAL_WINDOW) } else { threshold };
-        // The times of a replay are as good as the wall clock was: no more is learned from it than must be.
-        let replayed = (is_local && heard.link.is_none()).then(|| process.delay.known(now, heard.header)).flatten();
-        let waited = replayed.unwrap_or_else(|| process.delay.of(now, heard.header, window));
+        let waited = process.delay.of(now, heard.header, window);
         if let (Some(link), true) = (heard.link, is_comparable) {
             self.links.delivered(now.monotonic, link, waited.surely >= threshold);
         }
