@@ -104,18 +104,9 @@ impl Ledger {
         before: Option<&Status>,
         after: Option<&Status>,
     ) -> Result<Reception, Broken> {
-        let Some(after) = after else {
-            promised!(publisher, before.is_none(), "a message made it unknown: {before:?}");
-            return Ok(Reception::TooManyPublishers);
-        };
+        let reception = self.booked(publisher, before, after, |account, after| account.book(kind, before, after))?;
+        let Some(after) = after else { return Ok(reception) };
         let account = self.accounts.entry(publisher.clone()).or_default();
-        let reception = account.book(kind, before, after);
-        let Some(reception) = reception else {
-            return Err(Broken {
-                publisher: Some(publisher.clone()),
-                what: format!("not counted once: {before:?} {after:?}"),
-            });
-        };
         let stands = |status: &Status| (status.state, status.since);
         // A threshold that is learned changes with a live message, and with nothing else.
         if reception == Reception::Live {
@@ -141,17 +132,9 @@ impl Ledger {
         before: Option<&Status>,
         after: Option<&Status>,
     ) -> Result<Reception, Broken> {
-        let Some(after) = after else {
-            promised!(publisher, before.is_none(), "a message made it unknown: {before:?}");
-            return Ok(Reception::TooManyPublishers);
-        };
-        let account = self.accounts.entry(publisher.clone()).or_default();
-        let Some(reception) = account.book_resent(kind, before, after) else {
-            return Err(Broken {
-                publisher: Some(publisher.clone()),
-                what: format!("sent again, and not counted once: {before:?} {after:?}"),
-            });
-        };
+        let reception =
+            self.booked(publisher, before, after, |account, after| account.book_resent(kind, before, after))?;
+        let Some(after) = after else { return Ok(reception) };
         let told = match kind {
             Kind::Bye => after.state == State::Finished,
             Kind::Fail => after.state == State::Failed,
@@ -160,6 +143,25 @@ impl Ledger {
         let unchanged = before.map_or(State::Unseen, |before| before.state) == after.state;
         promised!(publisher, unchanged || told, "sent again, and it changed a state: {before:?} {after:?}");
         Ok(reception)
+    }
+
+    /// Books a message, which must change the counts as one does.
+    fn booked(
+        &mut self,
+        publisher: &PublisherId,
+        before: Option<&Status>,
+        after: Option<&Status>,
+        book: impl FnOnce(&mut Account, &Status) -> Option<Reception>,
+    ) -> Result<Reception, Broken> {
+        let Some(after) = after else {
+            promised!(publisher, before.is_none(), "a message made it unknown: {before:?}");
+            return Ok(Reception::TooManyPublishers);
+        };
+        let reception = book(self.accounts.entry(publisher.clone()).or_default(), after);
+        reception.ok_or_else(|| Broken {
+            publisher: Some(publisher.clone()),
+            what: format!("not counted once: {before:?} {after:?}"),
+        })
     }
 
     /// Checks what the watchdog says after an event, and how those stand whose status is given.

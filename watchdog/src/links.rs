@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::publisher::Publisher;
 
+/// So long after a link came up what it delivers may put off verdicts: a peer whose messages seem late for ever must not keep
+/// the others from being judged.
+const BEHIND_AT_MOST: Duration = Duration::from_mins(10);
+
 /// Which of the subscriber's links: its place in [`WatchRules::links`](crate::WatchRules::links), below 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkNumber(pub u16);
@@ -140,7 +144,8 @@ impl Links {
     pub fn delivered(&mut self, now: Monotonic, number: LinkNumber, had_waited: bool) {
         let link = &mut self.each[usize::from(number.0)];
         link.delivered_live |= !had_waited;
-        link.behind_at = Some(now).filter(|_| !link.delivered_live);
+        let may_be_behind = !link.delivered_live && now < link.up_since.plus(BEHIND_AT_MOST);
+        link.behind_at = Some(now).filter(|_| may_be_behind);
     }
 
     /// When a link on which a publisher is heard last delivered what had waited, if nothing else has come by it since it

@@ -200,6 +200,8 @@ impl Truth {
                     return Err(Broken { publisher: None, what });
                 }
                 self.lost_with_power += 1;
+                // What comes of another copy of it is promised when that one is acknowledged.
+                self.fate(number).acknowledged = false;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_watchdog::{Cause, Output, PublisherRules, State, WatchRules, Watchdog};
+use lastbeat_watchdog::{Cause, Heard, Output, PublisherRules, Reception, State, WatchRules, Watchdog};
 use lastbeat_wire::{Header, Kind, ProcessIdentity};
 
 use crate::bench::{Bench, FIRST, SECOND, at, of, process, say};
@@ -147,4 +147,26 @@ fn a_link_that_delivers_nothing_more_has_caught_up() {
     }
     assert_eq!(bench.then(1049, |_, _| ()), State::Blind);
     assert_eq!(bench.then(1050, |_, _| ()), State::Unknown);
+}
+
+#[test]
+fn a_peer_whose_messages_always_seem_late_puts_off_the_verdict_on_another_for_ten_minutes_at_most() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &sent_at(0, process(7, 2)));
+    let odd = |watchdog: &mut Watchdog, now| {
+        let header = &sent_at(0, process(8, 3));
+        let (kind, link) = (Kind::Beat, Some(FIRST));
+        let heard =
+            Heard { publisher: "odd", kind, link, retained: false, resent: false, readable: true, header, log: None };
+        watchdog.heard(now, &heard)
+    };
+    bench.then(0, odd);
+    bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.then(1000, |watchdog, now| watchdog.link_up(now, FIRST));
+    for second in 1000..1600 {
+        assert_eq!(odd(&mut bench.watchdog, at(second)), Reception::Late, "at {second}");
+        assert_eq!(bench.then(second, |_, _| ()), State::Blind, "at {second}");
+    }
+    assert_eq!(bench.then(1600, odd), State::Unknown);
 }
