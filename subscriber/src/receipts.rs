@@ -12,7 +12,7 @@ impl Receipts {
     /// Starts the task. With [`SyncPolicy::Always`] a message is safe when it is on the disk, else when it is in the
     /// kernel, where it survives the death of this process.
     ///
-    /// The channel needs no bound: a transport that waits for a receipt sends nothing more meanwhile.
+    /// The channel needs no bound: a transport waits for a bounded number of receipts at once.
     pub fn start(log: LogHandle, sync: SyncPolicy) -> Self {
         let (sender, mut waiting) = mpsc::unbounded_channel::<(Position, Receipt)>();
         tokio::spawn(async move {
