@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lastbeat_log::SyncPolicy;
 use lastbeat_transport::Endpoint;
 use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
+use crate::receipts::Sync;
 use crate::standby::StandbyConfig;
 use crate::threshold::{DEFAULT, Span, Threshold};
 
@@ -40,7 +40,7 @@ pub struct Settings {
     /// This subscriber's name to an MQTT broker.
     pub name: Option<String>,
     /// When the log is forced to the disk.
-    pub sync: SyncPolicy,
+    pub sync: Sync,
     /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back.
     pub retain_bytes: u64,
     /// Most publishers that are remembered.
@@ -143,7 +143,7 @@ impl Settings {
             threshold,
             adaptive,
             name: args.name.clone().or(file.name),
-            sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
+            sync: sync.map(|text| text.parse()).transpose()?.unwrap_or_default(),
             retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
             max_publishers,
             publishers,
@@ -168,15 +168,6 @@ pub fn log_dir(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".log");
     name.into()
-}
-
-fn parse_sync(text: &str) -> anyhow::Result<SyncPolicy> {
-    if text == "always" {
-        return Ok(SyncPolicy::Always);
-    }
-    let span =
-        humantime::parse_duration(text).with_context(|| format!("sync: {text:?} is neither \"always\" nor a span"))?;
-    Ok(SyncPolicy::Interval(span))
 }
 
 /// Where systemd says that state belongs, else here.
@@ -212,7 +203,7 @@ mod tests {
         let merged = settings(&args, "threshold = '9s'\nfrom = ['memory://y']\nsync = 'always'").unwrap();
         assert_eq!(merged.threshold, Duration::from_secs(3));
         assert_eq!(merged.from, ["memory://x".parse().unwrap()]);
-        assert_eq!(merged.sync, SyncPolicy::Always);
+        assert_eq!(merged.sync, Sync::Always);
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
 fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Result<Log> {
     // Twice as much as messages may take: flips and reports find room even when messages are turned away.
     let options = LogOptions {
-        sync: settings.sync,
+        sync: settings.sync.policy(),
         not_before,
         pending_bytes: 2 * PENDING_BYTES,
         retain_bytes: if settings.influx.is_some() { settings.retain_bytes } else { 0 },

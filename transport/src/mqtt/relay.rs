@@ -99,16 +99,30 @@ impl Relay {
     }
 
     fn spawn(shared: Arc<Shared>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let (say, started) = std::sync::mpsc::channel();
         let accepting = Arc::clone(&shared);
+        // Whoever starts it may be in a runtime, where another one can't be made use of, nor dropped.
         let run = move || {
-            runtime.block_on(accepting.accept(&listener));
-            // A name that is still being looked up is not waited for.
-            runtime.shutdown_background();
+            let opened =
+                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().and_then(|runtime| {
+                    let _in_it = runtime.enter();
+                    TcpListener::from_std(listener).map(|listener| (listener, runtime))
+                });
+            match opened {
+                Err(error) => drop(say.send(Err(error))),
+                Ok((listener, runtime)) => {
+                    drop(say.send(Ok(())));
+                    runtime.block_on(accepting.accept(&listener));
+                    // A name that is still being looked up is not waited for.
+                    runtime.shutdown_background();
+                }
+            }
         };
         let thread = thread::Builder::new().name("mqtt-relay".to_owned()).spawn(run)?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("the relay's thread ended")))?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
