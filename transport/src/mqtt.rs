@@ -8,6 +8,7 @@ mod connector;
 mod outbound;
 mod own;
 pub mod packets;
+mod pulse;
 mod relay;
 mod subscriber;
 mod tls;
@@ -36,15 +37,13 @@ struct Wanted {
     will: Option<(String, Vec<u8>)>,
 }
 
-impl Wanted {
-    /// How long the broker may take to accept a connection, or bytes.
-    fn patience(&self) -> Duration {
-        self.keepalive.max(Duration::from_secs(1))
-    }
+/// How long a broker may take to accept a connection, or bytes.
+fn patience(keepalive: Duration) -> Duration {
+    keepalive.max(Duration::from_secs(1))
 }
 
-/// A dead link shows two and a half of MQTT's keepalives after the last packet: one until the ping, one and a half until
-/// the missing answer is noticed.
+/// The library's own, which is in whole seconds; the relay notices sooner. To the library a dead link shows two and a half
+/// of MQTT's keepalives after the last packet: one until the ping, one and a half until the missing answer is noticed.
 fn mqtt_keepalive(keepalive: Duration) -> Duration {
     let whole_seconds = Duration::from_secs((keepalive / 5 * 2).as_secs());
     whole_seconds.clamp(Duration::from_secs(1), Duration::from_secs(65_535))
@@ -66,7 +65,8 @@ fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted) -> ConnectOptions {
     let mut options = ConnectOptionsBuilder::new_v3();
     options
         .keep_alive_interval(mqtt_keepalive(wanted.keepalive))
-        .connect_timeout(wanted.patience())
+        // Reaching the broker, TLS with it and its answer are each given that by the relay, which says what failed.
+        .connect_timeout(patience(wanted.keepalive) * 4)
         .clean_session(!wanted.keeps_session)
         .max_inflight(i32::try_from(wanted.inflight).unwrap_or(i32::MAX));
     if let Some((topic, payload)) = &wanted.will {

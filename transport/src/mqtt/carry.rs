@@ -21,6 +21,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{
+        Notify,
         mpsc::{Receiver, Sender, channel},
         oneshot,
     },
@@ -30,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     packets::{Packet, Packets, Sent},
+    pulse::{Pulse, Silence},
     relay::Shared,
 };
 use crate::{Batch, Delivery, Receipt};
@@ -37,8 +39,9 @@ use crate::{Batch, Delivery, Receipt};
 const BUFFER_BYTES: usize = 64 << 10;
 /// Most batches that wait for their receipts.
 const MOST_OWED: usize = 64;
-/// PUBACK, and PINGRESP.
+/// PUBACK, PINGREQ and PINGRESP.
 const ACKNOWLEDGED: [u8; 2] = [0x40, 2];
+const PING: [u8; 2] = [0xc0, 0];
 const PONG: [u8; 2] = [0xd0, 0];
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -79,9 +82,10 @@ impl Connection {
         let (near_in, near_out) = near.into_split();
         let (far_in, far_out) = split(far);
         let (owed, owing) = channel(MOST_OWED);
-        let pinged = AtomicBool::new(false);
-        let outward = Outward { near_in, far_out, owing, oldest: None, pinged: &pinged, patience: shared.patience };
-        let inward = Inward { far_in, near_out, owed, pinged: &pinged, shared: &shared };
+        let asking = Asking::default();
+        let outward = Outward { near_in, far_out, owing, oldest: None, asking: &asking, patience: shared.patience() };
+        let pulse = Pulse::new(shared.keepalive, shared.patience());
+        let inward = Inward { far_in, near_out, owed, asking: &asking, pulse, shared: &shared };
         let outward = async {
             let _passed_on = passed_on;
             outward.run().await
@@ -97,13 +101,22 @@ impl Connection {
     }
 }
 
+/// What the two ways tell each other of questions whether the broker is there.
+#[derive(Default)]
+struct Asking {
+    /// The library has asked.
+    library: AtomicBool,
+    /// Told when we are to ask.
+    relay: Notify,
+}
+
 /// From the library to the broker, and the acknowledgements.
 struct Outward<'a> {
     near_in: OwnedReadHalf,
     far_out: WriteHalf<Far>,
     owing: Receiver<Owed>,
     oldest: Option<Owed>,
-    pinged: &'a AtomicBool,
+    asking: &'a Asking,
     patience: Duration,
 }
 
@@ -117,13 +130,14 @@ impl Outward<'_> {
             tokio::select! {
                 read = self.near_in.read_buf(&mut sent) => match read {
                     Ok(0) | Err(_) => break,
-                    // An acknowledgement may come between two packets, not within one.
+                    // Our own may come between two packets, not within one.
                     Ok(_) => {
                         let Sent { bytes, pings } = Sent::of(&sent);
                         out.extend(sent.drain(..bytes));
-                        self.pinged.fetch_or(pings, Relaxed);
+                        self.asking.library.fetch_or(pings, Relaxed);
                     }
                 },
+                () = self.asking.relay.notified() => out.extend(PING),
                 due = due(&mut self.oldest, &mut self.owing) => due?.numbers.iter().for_each(|number| {
                     out.extend(ACKNOWLEDGED);
                     out.extend(number.to_be_bytes());
@@ -160,7 +174,8 @@ struct Inward<'a> {
     far_in: ReadHalf<Far>,
     near_out: OwnedWriteHalf,
     owed: Sender<Owed>,
-    pinged: &'a AtomicBool,
+    asking: &'a Asking,
+    pulse: Pulse,
     shared: &'a Shared,
 }
 
@@ -170,19 +185,10 @@ impl Inward<'_> {
         let mut packets = Packets::default();
         let mut out = Vec::new();
         loop {
-            let length = match self.far_in.read(&mut buffer).await {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) => {
-                    if let Some(reason) = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error)) {
-                        self.shared.failed(reason);
-                    }
-                    break;
-                }
-            };
+            let Some(length) = self.read(&mut buffer).await.filter(|length| *length > 0) else { break };
             out.clear();
             // A broker that sends is there, and its answer may stand behind many messages, which the library does not see.
-            if self.pinged.swap(false, Relaxed) {
+            if self.asking.library.swap(false, Relaxed) {
                 out.extend(PONG);
             }
             let mut messages = Messages::default();
@@ -201,6 +207,31 @@ impl Inward<'_> {
         // Of the two ways only this one: the library must still be able to write. One that is gone needs no end.
         let _ = self.near_out.shutdown().await;
         Ok(())
+    }
+
+    /// What comes; `None` when nothing more will.
+    async fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        loop {
+            match timeout(self.pulse.limit(), self.far_in.read(buffer)).await {
+                Ok(Ok(length)) => {
+                    self.pulse.heard();
+                    return Some(length);
+                }
+                Ok(Err(error)) => {
+                    if let Some(reason) = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error)) {
+                        self.shared.failed(reason);
+                    }
+                    return None;
+                }
+                Err(_) => match self.pulse.silent() {
+                    Silence::Ask => self.asking.relay.notify_one(),
+                    Silence::Gone => {
+                        self.shared.failed(format!("{}: the broker does not answer", self.shared.host_and_port));
+                        return None;
+                    }
+                },
+            }
+        }
     }
 
     /// Whether anybody wants them.
@@ -254,8 +285,6 @@ mod tests {
         subscription::Inbox,
     };
 
-    const PING: [u8; 2] = [0xc0, 0];
-
     /// A relay with the library's side and the broker's.
     struct Rig {
         relay: Relay,
@@ -267,6 +296,10 @@ mod tests {
 
     impl Rig {
         fn new() -> Self {
+            Self::with(Duration::from_mins(1))
+        }
+
+        fn with(keepalive: Duration) -> Self {
             let broker = TcpListener::bind("127.0.0.1:0").unwrap();
             let Endpoint::Mqtt(endpoint) = format!("mqtt://{}", broker.local_addr().unwrap()).parse().unwrap() else {
                 panic!("not MQTT")
@@ -274,7 +307,7 @@ mod tests {
             let (sender, incoming) = channel(1000);
             let inbox = Inbox { link: LinkIndex(0), incoming: sender, stop: CancellationToken::new() };
             let listener = Arc::new(Listener::new(inbox, Filter::new(vec!["sensor/".to_owned()]), "here".to_owned()));
-            let relay = Relay::start(&endpoint, Duration::from_mins(1), Some(listener)).unwrap();
+            let relay = Relay::start(&endpoint, keepalive, Some(listener)).unwrap();
             let near = TcpStream::connect(relay.address()).unwrap();
             let (far, _) = broker.accept().unwrap();
             Self { relay, near, far, broker, incoming }
@@ -380,6 +413,18 @@ mod tests {
         assert_eq!(read(&mut rig.far), PING);
         rig.far.write_all(&publish(1, b"sensor/a")).unwrap();
         assert_eq!(read(&mut rig.near), PONG);
+    }
+
+    #[test]
+    fn a_broker_that_is_silent_is_asked_between_packets_and_one_that_does_not_answer_is_gone() {
+        let mut rig = Rig::with(Duration::ZERO);
+        rig.near.write_all(&PING[..1]).unwrap();
+        for _ in 0..2 {
+            rig.far.write_all(&PONG).unwrap();
+            assert_eq!(read(&mut rig.near), PONG);
+            assert_eq!(read(&mut rig.far), PING);
+        }
+        ends(&mut rig.near);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         keeps_session: false,
         will: options.will,
     };
-    let relay = Relay::start(endpoint, wanted.patience(), None)?;
+    let relay = Relay::start(endpoint, wanted.keepalive, None)?;
     let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
     let connector = Connector::new(client.clone(), relay, connect_options(endpoint, &wanted), stop.clone());

@@ -14,6 +14,7 @@
 //! - It acknowledges one message after the other, each when our callback returns, and a topic that is not UTF-8 ends the
 //!   whole program within it. Here no message comes near it: see [`carry`](super::carry).
 //! - It does not say why TLS fails.
+//! - It notices a dead link after whole seconds: see [`pulse`](super::pulse).
 //!
 //! Nobody but this process is let in, for behind the relay the broker takes us for who our certificate says we are.
 
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     carry::{Connection, Far},
     own::is_ours,
+    patience,
     subscriber::Listener,
     tls::TlsClient,
 };
@@ -53,7 +55,7 @@ pub(super) struct Relay {
 pub(super) struct Shared {
     pub(super) host_and_port: String,
     pub(super) tls: Option<TlsClient>,
-    pub(super) patience: Duration,
+    pub(super) keepalive: Duration,
     /// Where messages go; a publisher gets none.
     pub(super) listener: Option<Arc<Listener>>,
     stop: CancellationToken,
@@ -74,10 +76,10 @@ struct Ongoing {
 }
 
 impl Relay {
-    /// `patience` is how long the broker may take to accept a connection, or bytes.
+    /// After a silence of `keepalive`, 0.2 s at least, the broker is asked whether it is there.
     pub(super) fn start(
         endpoint: &MqttEndpoint,
-        patience: Duration,
+        keepalive: Duration,
         listener: Option<Arc<Listener>>,
     ) -> Result<Self, TransportError> {
         let tls = match &endpoint.security {
@@ -90,7 +92,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             host_and_port: format!("{}:{}", endpoint.host, endpoint.port),
             tls,
-            patience,
+            keepalive,
             listener,
             stop: CancellationToken::new(),
             state: Mutex::default(),
@@ -155,6 +157,11 @@ impl Drop for Relay {
 }
 
 impl Shared {
+    /// How long the broker may take to accept a connection, or bytes.
+    pub(super) fn patience(&self) -> Duration {
+        patience(self.keepalive)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,11 +220,11 @@ impl Shared {
 
     async fn reach(&self) -> Result<Far, String> {
         let named = |error: io::Error| format!("{}: {error}", self.host_and_port);
-        let stream = connect(&self.host_and_port, self.patience).await.map_err(named)?;
+        let stream = connect(&self.host_and_port, self.patience()).await.map_err(named)?;
         stream.set_nodelay(true).map_err(named)?;
         match &self.tls {
             None => Ok(Box::new(stream)),
-            Some(tls) => Ok(Box::new(tls.connect(stream, self.patience).await?)),
+            Some(tls) => Ok(Box::new(tls.connect(stream, self.patience()).await?)),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn subscribe(
     let stop = CancellationToken::new();
     let inbox = Inbox { link, incoming, stop: stop.clone() };
     let listener = Arc::new(Listener::new(inbox, Filter::new(options.topics), endpoint.to_string()));
-    let relay = Relay::start(endpoint, wanted.patience(), Some(Arc::clone(&listener)))?;
+    let relay = Relay::start(endpoint, wanted.keepalive, Some(Arc::clone(&listener)))?;
     let connector =
         Connector::new(client(endpoint, &wanted, &relay)?, relay, connect_options(endpoint, &wanted), stop.clone());
     let end = SubscribingEnd { listener, subscribed: false };
