@@ -7,7 +7,6 @@ use lastbeat_host::Clock;
 use lastbeat_wire::Kind;
 
 use crate::failure::Failure;
-use crate::outbox::Left;
 use crate::publisher::{Publisher, Turn};
 use crate::stop::Stop;
 
@@ -40,22 +39,20 @@ pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result
     // After a failure, too: the process ends, and those who watch it should know that it meant to.
     let limit = Clock.now().monotonic.plus(drain);
     let said = goodbye(&mut publisher, stop, drain);
-    let Left { unsent, kept } = publisher.close(limit.since(Clock.now().monotonic));
+    let left = publisher.close(limit.since(Clock.now().monotonic));
     stop.wait(LAST_BREATH);
     let ended = outcome?;
     if !said? {
         tracing::warn!("the goodbye could not be sent within {span}");
     }
-    let fate = format!("{kept} of them are kept for the next start");
-    if unsent > 0 && ended == Ended::BySource {
-        return Err(
-            anyhow!("the end is reached, but {unsent} messages did not get through within {span}; {fate}").into()
-        );
+    match ended {
+        _ if left.is_nothing() => Ok(()),
+        Ended::BySource => Err(anyhow!("the end is reached, but within {span} {left}").into()),
+        Ended::BySignal => {
+            tracing::warn!("{left}");
+            Ok(())
+        }
     }
-    if unsent > 0 {
-        tracing::warn!("{unsent} messages did not get through; {fate}");
-    }
-    Ok(())
 }
 
 fn run(publisher: &mut Publisher, stop: &Stop) -> Result<Ended, Failure> {
