@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use lastbeat_host::Clock;
-use lastbeat_wire::Kind;
+use lastbeat_wire::{Kind, LAST_BREATH};
 
 use crate::failure::Failure;
 use crate::publisher::{Publisher, Turn};
@@ -18,9 +18,6 @@ const ASKED: Duration = Duration::from_millis(500);
 const ASKED_LATELY: Duration = Duration::from_millis(50);
 /// How long a transport is left alone that says it is ready and then takes nothing.
 const NOT_READY_AFTER_ALL: Duration = Duration::from_millis(5);
-/// How long the process lives on after its goodbye. A watchdog on this host sees the end of a process at once, through its
-/// pidfd, while the goodbye may still be on its way through a broker: an end before the goodbye looks like a death.
-const LAST_BREATH: Duration = Duration::from_millis(200);
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity};
+use lastbeat_wire::{Kind, LAST_BREATH, Monotonic, Now, ProcessIdentity};
 
 use crate::evidence::{Evidence, Fact, Source};
 use crate::flip::Flip;
@@ -14,8 +14,6 @@ use crate::watchdog::{Heard, Watchdog};
 
 /// A process that is silent is looked at again no sooner than this, however short its threshold.
 const RECHECK_AT_LEAST: Duration = Duration::from_millis(100);
-/// How long a publisher lives on after its goodbye (PROTOCOL.md): one that takes no longer comes before the news of the end.
-const LAST_BREATH: Duration = Duration::from_millis(200);
 
 impl Watchdog {
     /// Does what is due. Call it after each event, so that a flood of messages can't starve it.

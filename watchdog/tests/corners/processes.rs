@@ -300,7 +300,8 @@ fn no_goodbye_is_waited_for_after_a_will() {
     bench.then(10, |watchdog, now| say_late(watchdog, now, Kind::Beat));
     bench.then(20, |watchdog, now| say_late(watchdog, now, Kind::Rip));
     let state = bench.then(20, |watchdog, now| {
-        let question = Question { publisher: "light".parse().unwrap(), process: process(7, 1), asked_at: now.monotonic };
+        let question =
+            Question { publisher: "light".parse().unwrap(), process: process(7, 1), asked_at: now.monotonic };
         watchdog.answer(now, &question, seen(runs()));
     });
     assert_eq!(state, State::Alive);
