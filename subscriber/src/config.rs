@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lastbeat_log::SyncPolicy;
-use lastbeat_transport::Endpoint;
+use lastbeat_transport::{Endpoint, MqttEndpoint, Security};
 use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
 use serde::Deserialize;
@@ -19,6 +19,10 @@ use crate::threshold::{DEFAULT, Span, Threshold};
 
 /// The file that `sample-config` prints; all of its values are the defaults.
 pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
+
+/// Shorter thresholds need a dead link noticed sooner than MQTT's client library, which counts in whole seconds, notices it.
+/// Where the link is not encrypted, the transport does it.
+pub const ENCRYPTED_MQTT: Duration = Duration::from_secs(5);
 
 /// Everything that is set, checked.
 #[derive(Debug)]
@@ -155,11 +159,25 @@ impl Settings {
         log_dir(&self.store)
     }
 
-    /// How soon a dead link must be noticed.
+    /// How soon a dead link must be noticed: a fifth of the shortest threshold that anybody has or may come to have.
     pub fn keepalive(&self) -> Duration {
-        let adaptive = self.publishers.values().filter_map(|own| own.adaptive).chain(self.adaptive);
-        let shortest = adaptive.map(|bounds| bounds.at_least).fold(self.threshold, Duration::min);
-        (shortest / 5).max(Duration::from_millis(100))
+        (self.shortest_threshold() / 5).max(Duration::from_millis(100))
+    }
+
+    /// The links on which a dead link shows too late for the shortest threshold, so that it may be taken for silences.
+    pub fn links_noticed_late(&self) -> impl Iterator<Item = &Endpoint> {
+        let is_late = self.shortest_threshold() < ENCRYPTED_MQTT;
+        self.from.iter().filter(move |endpoint| {
+            let encrypted = |mqtt: &MqttEndpoint| mqtt.security != Security::Plain;
+            is_late && matches!(endpoint, Endpoint::Mqtt(mqtt) if encrypted(mqtt))
+        })
+    }
+
+    fn shortest_threshold(&self) -> Duration {
+        let own = self.publishers.values();
+        let fixed = own.clone().filter_map(|own| own.threshold);
+        let adaptive = own.filter_map(|own| own.adaptive).chain(self.adaptive).map(|bounds| bounds.at_least);
+        fixed.chain(adaptive).fold(self.threshold, Duration::min)
     }
 }
 
@@ -223,6 +241,29 @@ mod tests {
         let expected = PublisherRules { expected: true, ..PublisherRules::default() };
         assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), ..expected });
         assert_eq!(rules("b/c"), expected);
+    }
+
+    #[test]
+    fn a_dead_link_is_noticed_within_a_fifth_of_the_shortest_threshold() {
+        let keepalive = |toml: &str| settings(&from_memory(), toml).unwrap().keepalive();
+        assert_eq!(keepalive(""), Duration::from_secs(10));
+        assert_eq!(keepalive("threshold = '20s'\n[publishers.a]\nthreshold = '2m'"), Duration::from_secs(4));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = '2s'"), Duration::from_millis(400));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = 'adaptive'\nat_least = '3s'"), Duration::from_millis(600));
+        assert_eq!(keepalive("threshold = '1ms'"), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn an_encrypted_mqtt_link_is_too_slow_for_thresholds_below_5_s() {
+        let from = ["mqtt://a", "mqtts://b", "zmq+tcp://c:1", "memory://d"].map(str::to_owned).to_vec();
+        let args = WatchArgs { from, ..WatchArgs::default() };
+        let late = |toml: &str| {
+            let settings = settings(&args, toml).unwrap();
+            settings.links_noticed_late().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(late("threshold = '5s'"), [""; 0]);
+        assert_eq!(late("threshold = '4999ms'"), ["mqtts://b:8883"]);
+        assert_eq!(late("[publishers.a]\nthreshold = '1s'"), ["mqtts://b:8883"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod connector;
 mod outbound;
+mod pulse;
 mod relay;
 pub mod screen;
 mod subscriber;
@@ -46,7 +47,7 @@ fn mqtt_keepalive(keepalive: Duration) -> Duration {
 }
 
 fn relay(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<Arc<Relay>, TransportError> {
-    let started = Relay::start(endpoint, wanted.keepalive.max(Duration::from_secs(1)));
+    let started = Relay::start(endpoint, wanted.keepalive);
     started.map(Arc::new).map_err(|source| TransportError::Relay { place: endpoint.to_string(), source })
 }
 

@@ -4,14 +4,16 @@
 //!  library ── near (127.0.0.1) ── relay ── far ── broker
 //! ```
 //!
-//! It is there for two things that the library can't do by itself.
+//! It is there for three things that the library can't do by itself.
 //!
 //! When a connection breaks while the library writes a message of quality of service 1, it frees that message twice
 //! (paho.mqtt.c 1.3: `MQTTAsync_processCommand` frees what `MQTTProtocol_startPublish` has put by). Here the library
 //! never writes into a broken connection: when the broker is gone, it is told so by the end of what it reads, and what
 //! it still writes is taken and thrown away.
 //!
-//! And [`cut`](Relay::cut) takes effect at once: after it no acknowledgement reaches the broker.
+//! [`cut`](Relay::cut) takes effect at once: after it no acknowledgement reaches the broker.
+//!
+//! And a link that is dead is noticed in less than the library's whole seconds ([`Pulse`]), unless it is encrypted.
 
 use std::{
     io::{self, Read, Write},
@@ -23,6 +25,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use super::pulse::{Outward, Pulse};
 use super::screen::{Changed, Screen};
 use crate::{MqttEndpoint, Security, waiting::wait_for};
 
@@ -41,7 +44,9 @@ struct Shared {
     host_and_port: String,
     /// Whether the library asks for a tunnel first, as it does of a proxy when it is to speak TLS.
     tunnel: bool,
+    /// How long the broker may take to accept a connection, or bytes.
     patience: Duration,
+    keepalive: Duration,
     state: Mutex<State>,
 }
 
@@ -61,14 +66,15 @@ struct Connection {
 }
 
 impl Relay {
-    /// `patience` is how long the broker may take to accept a connection, or bytes.
-    pub(super) fn start(endpoint: &MqttEndpoint, patience: Duration) -> io::Result<Self> {
+    /// After a silence of `keepalive`, 0.2 s at least, the broker is asked whether it is there.
+    pub(super) fn start(endpoint: &MqttEndpoint, keepalive: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             host_and_port: format!("{}:{}", endpoint.host, endpoint.port),
             tunnel: endpoint.security != Security::Plain,
-            patience,
+            patience: keepalive.max(Duration::from_secs(1)),
+            keepalive,
             state: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
@@ -156,7 +162,8 @@ impl Shared {
         }
         let passed_on = CancellationToken::new();
         let (mut near_in, mut near_out) = (near.try_clone()?, near.try_clone()?);
-        let (mut far_in, mut far_out) = (far.try_clone()?, far.try_clone()?);
+        let (far_in, far_out) = (far.try_clone()?, far.try_clone()?);
+        let mut outward_way = Outward::new(far.try_clone()?);
         let connection = Connection { near: near.try_clone()?, far, passed_on: passed_on.clone() };
         {
             let mut state = self.lock();
@@ -165,19 +172,23 @@ impl Shared {
             }
         }
         let name = |which: &str| thread::Builder::new().name(format!("mqtt-{which}"));
+        // What is encrypted can't be looked into, and nothing put between.
+        let (mut from, mut inspection): (Box<dyn Read + Send>, Box<dyn Inspection>) = if self.tunnel {
+            (Box::new(far_in.try_clone()?), Box::new(AsItIs))
+        } else {
+            let pulse = Pulse::new(far_in.try_clone()?, outward_way.clone(), self.keepalive);
+            (Box::new(pulse), Box::new(Screened::new(self.host_and_port.clone())))
+        };
         let outward = move || {
             let _passed_on = passed_on.drop_guard();
-            if pass_on(&mut near_in, &mut far_out, &mut AsItIs) == Ended::Writing {
+            if pass_on(&mut near_in, &mut outward_way, &mut AsItIs) == Ended::Writing {
                 // The broker is gone: what the library still writes goes nowhere, but it goes.
                 let _ = io::copy(&mut near_in, &mut io::sink());
             }
             let _ = far_out.shutdown(Shutdown::Write);
         };
-        // What is encrypted can't be looked into.
-        let mut inspection: Box<dyn Inspection> =
-            if self.tunnel { Box::new(AsItIs) } else { Box::new(Screened::new(self.host_and_port.clone())) };
         let inward = move || {
-            if pass_on(&mut far_in, &mut near_out, &mut *inspection) == Ended::Writing {
+            if pass_on(&mut *from, &mut near_out, &mut *inspection) == Ended::Writing {
                 let _ = far_in.shutdown(Shutdown::Both);
             }
             // Of the two ways only this one: the library must still be able to write.
@@ -265,7 +276,7 @@ impl Inspection for Screened {
     }
 }
 
-fn pass_on(from: &mut TcpStream, to: &mut TcpStream, inspection: &mut dyn Inspection) -> Ended {
+fn pass_on(from: &mut dyn Read, to: &mut dyn Write, inspection: &mut dyn Inspection) -> Ended {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match from.read(&mut buffer) {
@@ -306,10 +317,23 @@ mod tests {
     /// PINGRESP.
     const PING: &[u8] = &[0xd0, 0];
 
-    fn relay(broker: &TcpListener) -> Relay {
+    fn relay(broker: &TcpListener, keepalive: Duration) -> Relay {
         let url = format!("mqtt://{}", broker.local_addr().unwrap());
         let Endpoint::Mqtt(endpoint) = url.parse().unwrap() else { panic!("not MQTT") };
-        Relay::start(&endpoint, Duration::from_mins(1)).unwrap()
+        Relay::start(&endpoint, keepalive).unwrap()
+    }
+
+    /// A relay that is patient, the library's end of its connection, and the broker's.
+    fn connected() -> (Relay, TcpStream, TcpStream) {
+        connected_for(Duration::from_mins(1))
+    }
+
+    fn connected_for(keepalive: Duration) -> (Relay, TcpStream, TcpStream) {
+        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = relay(&broker, keepalive);
+        let near = TcpStream::connect(relay.address()).unwrap();
+        let (far, _) = broker.accept().unwrap();
+        (relay, near, far)
     }
 
     fn ends(stream: &mut TcpStream) {
@@ -318,15 +342,12 @@ mod tests {
 
     #[test]
     fn a_broker_that_goes_ends_what_is_read_and_not_what_is_written() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
+        let (_relay, mut near, mut far) = connected();
         near.write_all(b"ping").unwrap();
         let mut heard = [0; 4];
         far.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"ping");
-        drop((far, broker));
+        drop(far);
         assert_eq!(near.read(&mut heard).unwrap(), 0);
         // More than all buffers on the way hold: somebody takes it.
         for _ in 0..512 {
@@ -336,10 +357,7 @@ mod tests {
 
     #[test]
     fn nothing_gets_through_after_a_cut() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
+        let (relay, mut near, mut far) = connected();
         far.write_all(PING).unwrap();
         near.read_exact(&mut [0; 2]).unwrap();
         relay.cut();
@@ -350,10 +368,7 @@ mod tests {
 
     #[test]
     fn what_was_written_before_the_end_is_passed_on() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
+        let (relay, mut near, mut far) = connected();
         far.write_all(PING).unwrap();
         near.read_exact(&mut [0; 2]).unwrap();
         near.write_all(b"goodbye").unwrap();
@@ -367,10 +382,7 @@ mod tests {
 
     #[test]
     fn what_is_no_broker_is_cut_off() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
+        let (_relay, mut near, mut far) = connected();
         far.write_all(PING).unwrap();
         near.read_exact(&mut [0; 2]).unwrap();
         far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
@@ -379,9 +391,45 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_that_is_silent_is_asked_and_one_that_does_not_answer_is_gone() {
+        let (_relay, mut near, mut far) = connected_for(Duration::ZERO);
+        // Whoever does not ask fails here.
+        far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        far.write_all(PING).unwrap();
+        let mut asked = [0; 2];
+        for _ in 0..2 {
+            near.read_exact(&mut [0; 2]).unwrap();
+            far.read_exact(&mut asked).unwrap();
+            assert_eq!(asked, [0xc0, 0]);
+            far.write_all(PING).unwrap();
+        }
+        near.read_exact(&mut [0; 2]).unwrap();
+        far.read_exact(&mut asked).unwrap();
+        near.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(near.read(&mut asked).unwrap(), 0, "the library is told");
+    }
+
+    #[test]
+    fn nobody_is_asked_before_the_first_answer_nor_in_the_middle_of_a_packet() {
+        let (_relay, mut near, mut far) = connected_for(Duration::ZERO);
+        far.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        assert!(far.read(&mut [0; 8]).is_err(), "no answer to the connection yet");
+        near.write_all(&[0x30, 4, 0]).unwrap();
+        far.read_exact(&mut [0; 3]).unwrap();
+        far.write_all(PING).unwrap();
+        near.read_exact(&mut [0; 2]).unwrap();
+        assert!(far.read(&mut [0; 8]).is_err(), "in the middle of a packet");
+        near.write_all(&[1, b'a', b'b']).unwrap();
+        let mut rest = [0; 5];
+        far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        far.read_exact(&mut rest).unwrap();
+        assert_eq!(rest, [1, b'a', b'b', 0xc0, 0]);
+    }
+
+    #[test]
     fn says_why_the_broker_can_not_be_reached() {
         let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
+        let relay = relay(&broker, Duration::from_mins(1));
         let address = broker.local_addr().unwrap();
         drop(broker);
         ends(&mut TcpStream::connect(relay.address()).unwrap());
