@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lastbeat_log::SyncPolicy;
-use lastbeat_transport::{Endpoint, MqttEndpoint, Security};
+use lastbeat_transport::Endpoint;
 use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
 use serde::Deserialize;
@@ -14,15 +13,12 @@ use serde::Deserialize;
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
+use crate::receipts::Sync;
 use crate::standby::StandbyConfig;
 use crate::threshold::{DEFAULT, Span, Threshold};
 
 /// The file that `sample-config` prints; all of its values are the defaults.
 pub const SAMPLE: &str = include_str!("../lastbeat-subscriber.toml");
-
-/// Shorter thresholds need a dead link noticed sooner than MQTT's client library, which counts in whole seconds, notices it.
-/// Where the link is not encrypted, the transport does it.
-pub const ENCRYPTED_MQTT: Duration = Duration::from_secs(5);
 
 /// Everything that is set, checked.
 #[derive(Debug)]
@@ -44,7 +40,7 @@ pub struct Settings {
     /// This subscriber's name to an MQTT broker.
     pub name: Option<String>,
     /// When the log is forced to the disk.
-    pub sync: SyncPolicy,
+    pub sync: Sync,
     /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back.
     pub retain_bytes: u64,
     /// Most publishers that are remembered.
@@ -147,7 +143,7 @@ impl Settings {
             threshold,
             adaptive,
             name: args.name.clone().or(file.name),
-            sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
+            sync: sync.map(|text| text.parse()).transpose()?.unwrap_or_default(),
             retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
             max_publishers,
             publishers,
@@ -164,15 +160,6 @@ impl Settings {
         (self.shortest_threshold() / 5).max(Duration::from_millis(100))
     }
 
-    /// The links on which a dead link shows too late for the shortest threshold, so that it may be taken for silences.
-    pub fn links_noticed_late(&self) -> impl Iterator<Item = &Endpoint> {
-        let is_late = self.shortest_threshold() < ENCRYPTED_MQTT;
-        self.from.iter().filter(move |endpoint| {
-            let encrypted = |mqtt: &MqttEndpoint| mqtt.security != Security::Plain;
-            is_late && matches!(endpoint, Endpoint::Mqtt(mqtt) if encrypted(mqtt))
-        })
-    }
-
     fn shortest_threshold(&self) -> Duration {
         let own = self.publishers.values();
         let fixed = own.clone().filter_map(|own| own.threshold);
@@ -186,15 +173,6 @@ pub fn log_dir(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".log");
     name.into()
-}
-
-fn parse_sync(text: &str) -> anyhow::Result<SyncPolicy> {
-    if text == "always" {
-        return Ok(SyncPolicy::Always);
-    }
-    let span =
-        humantime::parse_duration(text).with_context(|| format!("sync: {text:?} is neither \"always\" nor a span"))?;
-    Ok(SyncPolicy::Interval(span))
 }
 
 /// Where systemd says that state belongs, else here.
@@ -230,7 +208,7 @@ mod tests {
         let merged = settings(&args, "threshold = '9s'\nfrom = ['memory://y']\nsync = 'always'").unwrap();
         assert_eq!(merged.threshold, Duration::from_secs(3));
         assert_eq!(merged.from, ["memory://x".parse().unwrap()]);
-        assert_eq!(merged.sync, SyncPolicy::Always);
+        assert_eq!(merged.sync, Sync::Always);
     }
 
     #[test]
@@ -251,19 +229,6 @@ mod tests {
         assert_eq!(keepalive("[publishers.a]\nthreshold = '2s'"), Duration::from_millis(400));
         assert_eq!(keepalive("[publishers.a]\nthreshold = 'adaptive'\nat_least = '3s'"), Duration::from_millis(600));
         assert_eq!(keepalive("threshold = '1ms'"), Duration::from_millis(100));
-    }
-
-    #[test]
-    fn an_encrypted_mqtt_link_is_too_slow_for_thresholds_below_5_s() {
-        let from = ["mqtt://a", "mqtts://b", "zmq+tcp://c:1", "memory://d"].map(str::to_owned).to_vec();
-        let args = WatchArgs { from, ..WatchArgs::default() };
-        let late = |toml: &str| {
-            let settings = settings(&args, toml).unwrap();
-            settings.links_noticed_late().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(late("threshold = '5s'"), [""; 0]);
-        assert_eq!(late("threshold = '4999ms'"), ["mqtts://b:8883"]);
-        assert_eq!(late("[publishers.a]\nthreshold = '1s'"), ["mqtts://b:8883"]);
     }
 
     #[test]

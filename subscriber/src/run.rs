@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::Announcer;
 use crate::board::{Board, LinkView};
 use crate::cli::WatchArgs;
-use crate::config::{ENCRYPTED_MQTT, Settings};
+use crate::config::Settings;
 use crate::follower::{self, Follower, Following, Lag};
 use crate::history::History;
 use crate::http::{self, Joints, Listener};
@@ -200,7 +200,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
 fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Result<Log> {
     // Twice as much as messages may take: flips and reports find room even when messages are turned away.
     let options = LogOptions {
-        sync: settings.sync,
+        sync: settings.sync.policy(),
         not_before,
         pending_bytes: 2 * PENDING_BYTES,
         retain_bytes: if settings.influx.is_some() { settings.retain_bytes } else { 0 },
@@ -214,10 +214,6 @@ fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Re
 }
 
 fn open_links(settings: &Settings, own: &Own, sender: &mpsc::Sender<Incoming>) -> anyhow::Result<Vec<Subscription>> {
-    for late in settings.links_noticed_late() {
-        let least = humantime::format_duration(ENCRYPTED_MQTT);
-        tracing::warn!("{late}: when this link is dead that shows up to 4 s later; with a threshold below {least} silences may be told first");
-    }
     let links = (0u16..).map(LinkIndex).zip(&settings.from);
     let open = |(link, endpoint)| {
         let options = SubscribeOptions {
