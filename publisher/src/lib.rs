@@ -12,6 +12,7 @@ mod answers;
 pub mod cli;
 mod command;
 mod failure;
+mod left;
 mod letterhead;
 mod outbox;
 mod pace;

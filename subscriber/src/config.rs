@@ -155,11 +155,16 @@ impl Settings {
         log_dir(&self.store)
     }
 
-    /// How soon a dead link must be noticed.
+    /// How soon a dead link must be noticed: a fifth of the shortest threshold that anybody has or may come to have.
     pub fn keepalive(&self) -> Duration {
-        let adaptive = self.publishers.values().filter_map(|own| own.adaptive).chain(self.adaptive);
-        let shortest = adaptive.map(|bounds| bounds.at_least).fold(self.threshold, Duration::min);
-        (shortest / 5).max(Duration::from_millis(100))
+        (self.shortest_threshold() / 5).max(Duration::from_millis(100))
+    }
+
+    fn shortest_threshold(&self) -> Duration {
+        let own = self.publishers.values();
+        let fixed = own.clone().filter_map(|own| own.threshold);
+        let adaptive = own.filter_map(|own| own.adaptive).chain(self.adaptive).map(|bounds| bounds.at_least);
+        fixed.chain(adaptive).fold(self.threshold, Duration::min)
     }
 }
 
@@ -214,6 +219,16 @@ mod tests {
         let expected = PublisherRules { expected: true, ..PublisherRules::default() };
         assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), ..expected });
         assert_eq!(rules("b/c"), expected);
+    }
+
+    #[test]
+    fn a_dead_link_is_noticed_within_a_fifth_of_the_shortest_threshold() {
+        let keepalive = |toml: &str| settings(&from_memory(), toml).unwrap().keepalive();
+        assert_eq!(keepalive(""), Duration::from_secs(10));
+        assert_eq!(keepalive("threshold = '20s'\n[publishers.a]\nthreshold = '2m'"), Duration::from_secs(4));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = '2s'"), Duration::from_millis(400));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = 'adaptive'\nat_least = '3s'"), Duration::from_millis(600));
+        assert_eq!(keepalive("threshold = '1ms'"), Duration::from_millis(100));
     }
 
     #[test]
