@@ -7,6 +7,7 @@ use lastbeat_wire::{Kind, Monotonic, UtcNanos};
 
 /// What one publisher was heard to say, and what was told of it.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Account {
     pub taken_in: u64,
     pub duplicates: u64,
