@@ -67,7 +67,7 @@ fn process(number: u8) -> ProcessIdentity {
 /// A reading of a process.
 fn payload(process: ProcessIdentity, number: u64, long: bool) -> Vec<u8> {
     let header = Header { process: Some(process), sequence: Some(number), ..Header::default() };
-    let text = "x".repeat(if long { 60_000 } else { 1 });
+    let text = "x".repeat(if long { 20_000 } else { 1 });
     let fields = [("text".into(), Value::Text(text.into()))].into_iter().collect();
     let body = Body::Reading(Reading { time: None, row_time: None, fields });
     encode(&Message { header, body, log: None }, Encoding::Json)

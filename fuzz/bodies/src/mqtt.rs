@@ -69,7 +69,9 @@ impl Piece<'_> {
             Self::Publish { topic, flags, payload, repeat } => {
                 let topic = &topic[..topic.len().min(usize::from(u16::MAX))];
                 let number = if flags & 6 == 0 { &[][..] } else { &[0, 1] };
-                let payload = payload.repeat(usize::from(*repeat) + 1);
+                // Few are too large, for they take long.
+                let repeat = if *repeat > 0xfe00 { *repeat } else { repeat % 16 };
+                let payload = payload.repeat(usize::from(repeat) + 1);
                 let payload = &payload[..payload.len().min(3 << 20)];
                 let mut length = 2 + topic.len() + number.len() + payload.len();
                 let mut packet = vec![0x30 | flags & 0x0f];

@@ -43,8 +43,8 @@ enum Request<'a> {
     Range {
         publisher: u8,
         process: u8,
-        back: u16,
-        count: u16,
+        back: u8,
+        count: u8,
     },
     Last,
     Raw(&'a [u8]),
@@ -149,8 +149,10 @@ impl Broker {
         let wanted = match request {
             Request::Range { publisher, process: of, back, count } => {
                 let next = self.next.get(&(publisher % 4, of % 4)).copied().unwrap_or(0);
-                let from = next.saturating_sub(u64::from(*back));
-                let to = from.saturating_add(u64::from(*count));
+                // Mostly few, so that one search begins where another one ended.
+                let few = |number: u8, most: u8| u64::from(if number < 224 { number % most } else { number });
+                let from = next.saturating_sub(few(*back, 32));
+                let to = from.saturating_add(few(*count, 16));
                 Wanted::Range { publisher: publisher_id(*publisher), process: process(*of), from, to }
             }
             Request::Last => Wanted::Last,

@@ -16,7 +16,7 @@ const MOST_REFUSALS: usize = 100;
 #[derive(Debug, Arbitrary)]
 struct Spooled<'a> {
     /// The messages of the processes, one process after the other: how many numbers are missing before each, and whether it
-    /// is long.
+    /// may be long.
     processes: [Vec<(u8, bool)>; 2],
     /// How many of the last process's messages still wait.
     waiting: u8,
@@ -52,9 +52,9 @@ pub fn publisher(bytes: &[u8]) {
     for (of, messages) in (0..).zip(&input.processes) {
         let mut number = 0;
         let mut own = Vec::new();
-        for (lost, long) in messages.iter().take(200) {
+        for (lost, long) in messages.iter().take(100) {
             number += u64::from(lost % 8);
-            own.push((Kind::Sensor, payload(process(of), number, *long)));
+            own.push((Kind::Sensor, payload(process(of), number, *long && lost % 4 == 0)));
             number += 1;
         }
         // All of a process before is sent before the next one's.
