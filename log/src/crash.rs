@@ -288,6 +288,25 @@ fn what_a_failed_sync_dropped_is_written_again_before_it_is_called_synced() {
 }
 
 #[test]
+fn what_somebody_waits_for_is_synced_at_once_and_survives_a_loss_of_power() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = LogOptions { sync: SyncPolicy::Interval(Duration::from_hours(1)), ..OPTIONS };
+    let (mut log, _) = Log::open_on(disk.clone(), dir.path(), options).unwrap();
+    let mut expected = Vec::new();
+    for body in [&b"one"[..], b"another"] {
+        let position = log.append(1, &[body]).unwrap();
+        expected.push((position, body.to_vec()));
+        log.commit();
+        block_on(log.handle().sync(position)).unwrap();
+    }
+    disk.set(|faults| faults.failing_syncs = usize::MAX);
+    drop(log);
+    disk.lose_power(dir.path(), || false);
+    assert_eq!(read_all(&reopen(dir.path(), Position::START).0), expected);
+}
+
+#[test]
 fn a_cursor_ahead_of_what_power_loss_left_never_meets_its_position_again() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();

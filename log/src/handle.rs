@@ -52,6 +52,16 @@ impl LogHandle {
         self.progress.clone().wait_for(|progress| progress.synced > position).await.map(drop).map_err(|_| Closed)
     }
 
+    /// Has all that is committed synced as soon as the disk can, and waits until the record at `position` is on the disk. Who
+    /// asks while a sync is under way is served by the next one, together with all others who do. Safe to drop and to
+    /// call again.
+    pub async fn sync(&self, position: Position) -> Result<(), Closed> {
+        if self.progress.borrow().synced <= position {
+            self.shared.queue.sync();
+        }
+        self.when_synced(position).await
+    }
+
     /// Lets segments go that lie wholly before `position`: the least of all readers' saved cursors. Returns at once, the
     /// writer deletes them.
     pub fn remove_before(&self, position: Position) {

@@ -39,6 +39,8 @@ pub(crate) struct Work {
     pub(crate) blocks: VecDeque<Block>,
     /// Segments that end at or before this may go.
     pub(crate) remove_before: Option<u64>,
+    /// Somebody waits for what was committed to be on the disk.
+    pub(crate) sync: bool,
     /// Nothing more will come.
     pub(crate) closing: bool,
 }
@@ -49,6 +51,7 @@ struct State {
     spares: Vec<Vec<u8>>,
     remove_before: Option<u64>,
     committed: bool,
+    sync: bool,
     /// When the writer gives up what it can't write.
     closing: Option<Monotonic>,
     writer_waits: bool,
@@ -83,6 +86,13 @@ impl Queue {
         self.wake(state);
     }
 
+    /// Lets the writer sync what was committed, as soon as it can.
+    pub(crate) fn sync(&self) {
+        let mut state = self.lock();
+        state.sync = true;
+        self.wake(state);
+    }
+
     pub(crate) fn remove_before(&self, position: u64) {
         let mut state = self.lock();
         state.remove_before = state.remove_before.max(Some(position));
@@ -105,7 +115,7 @@ impl Queue {
     /// Waits for work, or for `at_most`; then takes all there is.
     pub(crate) fn take(&self, at_most: Option<Duration>) -> Work {
         let idle = |state: &mut State| {
-            let idle = !state.committed && state.remove_before.is_none() && state.closing.is_none();
+            let idle = !state.committed && !state.sync && state.remove_before.is_none() && state.closing.is_none();
             state.writer_waits = idle;
             idle
         };
@@ -119,6 +129,7 @@ impl Queue {
         Work {
             blocks: std::mem::take(&mut state.blocks),
             remove_before: state.remove_before.take(),
+            sync: std::mem::take(&mut state.sync),
             closing: state.closing.is_some(),
         }
     }

@@ -92,7 +92,7 @@ impl<D: Disk> Writer<D> {
                 self.write(block)?;
             }
             let due = self.sync_due.is_some_and(|due| Clock.now().monotonic >= due);
-            if due || work.closing {
+            if due || work.sync || work.closing {
                 self.sync()?;
             }
             if let Some(position) = work.remove_before {

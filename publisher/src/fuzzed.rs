@@ -8,7 +8,7 @@ use lastbeat_transport::{Handed, Outbound, TransportError, Unsent};
 use lastbeat_wire::{Kind, Monotonic, ProcessIdentity, PublisherId, ResendRequest};
 
 use crate::outbox::Outbox;
-use crate::spool::{Bounds, Spool};
+use crate::spool::{Bounds, Closed, Spool};
 
 const BOUNDS: Bounds = Bounds { unsent: 1 << 30, kept: 64 << 20, keep: Duration::from_mins(10) };
 /// No answer takes so many turns.
@@ -28,7 +28,7 @@ pub fn spool(folder: &Path, messages: &[(Kind, Vec<u8>)], settled: usize) {
     for (kind, payload) in held {
         spool.push(*kind, payload.clone());
     }
-    assert_eq!(spool.close(), held.len() as u64);
+    assert_eq!(spool.close([]), Closed { kept: held.len() as u64, whole: true });
 }
 
 /// What the next process of that spool, `own`, sends when it is asked. `takes` says of each try whether the transport has room

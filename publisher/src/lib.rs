@@ -14,6 +14,7 @@ mod command;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzed;
+mod left;
 mod letterhead;
 mod outbox;
 mod pace;

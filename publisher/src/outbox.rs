@@ -7,7 +7,8 @@ use lastbeat_transport::{Handed, Outbound, TransportError};
 use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, PublisherId};
 
 use crate::answers::Answers;
-use crate::spool::{Span, Spool};
+use crate::left::Left;
+use crate::spool::{Closed, Span, Spool};
 
 /// What became of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,15 +21,6 @@ pub struct OutboxTally {
     pub dropped: u64,
     /// Sent again because somebody asked for them.
     pub sent_again: u64,
-}
-
-/// What is left when an outbox is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Left {
-    /// Messages that were not taken, or were and did not get through.
-    pub unsent: u64,
-    /// How many of these are on the disk, for the next process.
-    pub kept: u64,
 }
 
 /// Messages on their way out.
@@ -163,12 +155,14 @@ impl Outbox {
     pub fn close(mut self, limit: Duration) -> Left {
         let settled = self.outbound.settled();
         self.settle(settled);
-        let unsent = self.outbound.close(limit).0;
+        let not_left = self.outbound.close(limit).0;
         let taken = self.settled + self.in_flight.len() as u64;
-        let held = self.spool.held();
-        settle(&mut self.spool, &mut self.in_flight, &mut self.settled, taken.saturating_sub(unsent));
-        let unsent = unsent + held;
-        Left { unsent, kept: self.spool.close().min(unsent) }
+        settle(&mut self.spool, &mut self.in_flight, &mut self.settled, taken.saturating_sub(not_left));
+        // What was settled before, by a transport that knows no more of it.
+        let unsure = not_left.saturating_sub(self.in_flight.len() as u64);
+        let unsent = self.in_flight.len() as u64 + self.spool.held();
+        let Closed { kept, whole } = self.spool.close(self.in_flight.into_iter().flatten());
+        Left { unsent, kept, unsure, askable: whole && unsure > 0 }
     }
 
     fn hand(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {

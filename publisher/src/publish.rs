@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use lastbeat_host::Clock;
-use lastbeat_wire::Kind;
+use lastbeat_wire::{Kind, LAST_BREATH};
 
 use crate::failure::Failure;
-use crate::outbox::Left;
 use crate::publisher::{Publisher, Turn};
 use crate::stop::Stop;
 
@@ -19,9 +18,6 @@ const ASKED: Duration = Duration::from_millis(500);
 const ASKED_LATELY: Duration = Duration::from_millis(50);
 /// How long a transport is left alone that says it is ready and then takes nothing.
 const NOT_READY_AFTER_ALL: Duration = Duration::from_millis(5);
-/// How long the process lives on after its goodbye. A watchdog on this host sees the end of a process at once, through its
-/// pidfd, while the goodbye may still be on its way through a broker: an end before the goodbye looks like a death.
-const LAST_BREATH: Duration = Duration::from_millis(200);
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +36,20 @@ pub fn publish(mut publisher: Publisher, stop: &Stop, drain: Duration) -> Result
     // After a failure, too: the process ends, and those who watch it should know that it meant to.
     let limit = Clock.now().monotonic.plus(drain);
     let said = goodbye(&mut publisher, stop, drain);
-    let Left { unsent, kept } = publisher.close(limit.since(Clock.now().monotonic));
+    let left = publisher.close(limit.since(Clock.now().monotonic));
     stop.wait(LAST_BREATH);
     let ended = outcome?;
     if !said? {
         tracing::warn!("the goodbye could not be sent within {span}");
     }
-    let fate = format!("{kept} of them are kept for the next start");
-    if unsent > 0 && ended == Ended::BySource {
-        return Err(
-            anyhow!("the end is reached, but {unsent} messages did not get through within {span}; {fate}").into()
-        );
+    match ended {
+        _ if left.is_nothing() => Ok(()),
+        Ended::BySource => Err(anyhow!("the end is reached, but within {span} {left}").into()),
+        Ended::BySignal => {
+            tracing::warn!("{left}");
+            Ok(())
+        }
     }
-    if unsent > 0 {
-        tracing::warn!("{unsent} messages did not get through; {fate}");
-    }
-    Ok(())
 }
 
 fn run(publisher: &mut Publisher, stop: &Stop) -> Result<Ended, Failure> {

@@ -8,8 +8,9 @@ use lastbeat_transport::Handed;
 use lastbeat_wire::{Body, Kind, MAX_PAYLOAD_BYTES, Monotonic, Now};
 
 use crate::failure::Failure;
+use crate::left::Left;
 use crate::letterhead::Letterhead;
-use crate::outbox::{Left, Outbox};
+use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::source::{Source, Step};

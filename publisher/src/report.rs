@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lastbeat_wire::Monotonic;
 
-use crate::outbox::{Left, OutboxTally};
+use crate::left::Left;
+use crate::outbox::OutboxTally;
 
 /// How many lines of one sort are written in a row.
 const BURST: u32 = 20;

@@ -64,8 +64,9 @@ pub struct WatchArgs {
     /// The name of this subscriber: an MQTT broker keeps messages for it while it is away [default: the host's name].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// When messages are acknowledged and the log is forced to the disk: "always", or at most so long after [default: 1s].
-    #[arg(long, value_name = "SPAN|always")]
+    /// When the log is forced to the disk: before messages are "acknowledged", "always", or within a span, acknowledged
+    /// before [default: acknowledged].
+    #[arg(long, value_name = "acknowledged|always|SPAN")]
     pub sync: Option<String>,
     /// Configuration file (TOML); `lastbeat-subscriber sample-config` prints one.
     #[arg(long, value_name = "FILE")]

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lastbeat_log::SyncPolicy;
 use lastbeat_transport::Endpoint;
 use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
+use crate::receipts::Sync;
 use crate::standby::StandbyConfig;
 use crate::threshold::{DEFAULT, Span, Threshold};
 
@@ -40,7 +40,7 @@ pub struct Settings {
     /// This subscriber's name to an MQTT broker.
     pub name: Option<String>,
     /// When the log is forced to the disk.
-    pub sync: SyncPolicy,
+    pub sync: Sync,
     /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back.
     pub retain_bytes: u64,
     /// Most publishers that are remembered.
@@ -143,7 +143,7 @@ impl Settings {
             threshold,
             adaptive,
             name: args.name.clone().or(file.name),
-            sync: sync.map_or(Ok(SyncPolicy::Interval(Duration::from_secs(1))), |text| parse_sync(text))?,
+            sync: sync.map(|text| text.parse()).transpose()?.unwrap_or_default(),
             retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
             max_publishers,
             publishers,
@@ -155,11 +155,16 @@ impl Settings {
         log_dir(&self.store)
     }
 
-    /// How soon a dead link must be noticed.
+    /// How soon a dead link must be noticed: a fifth of the shortest threshold that anybody has or may come to have.
     pub fn keepalive(&self) -> Duration {
-        let adaptive = self.publishers.values().filter_map(|own| own.adaptive).chain(self.adaptive);
-        let shortest = adaptive.map(|bounds| bounds.at_least).fold(self.threshold, Duration::min);
-        (shortest / 5).max(Duration::from_millis(100))
+        (self.shortest_threshold() / 5).max(Duration::from_millis(100))
+    }
+
+    fn shortest_threshold(&self) -> Duration {
+        let own = self.publishers.values();
+        let fixed = own.clone().filter_map(|own| own.threshold);
+        let adaptive = own.filter_map(|own| own.adaptive).chain(self.adaptive).map(|bounds| bounds.at_least);
+        fixed.chain(adaptive).fold(self.threshold, Duration::min)
     }
 }
 
@@ -168,15 +173,6 @@ pub fn log_dir(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".log");
     name.into()
-}
-
-fn parse_sync(text: &str) -> anyhow::Result<SyncPolicy> {
-    if text == "always" {
-        return Ok(SyncPolicy::Always);
-    }
-    let span =
-        humantime::parse_duration(text).with_context(|| format!("sync: {text:?} is neither \"always\" nor a span"))?;
-    Ok(SyncPolicy::Interval(span))
 }
 
 /// Where systemd says that state belongs, else here.
@@ -212,7 +208,7 @@ mod tests {
         let merged = settings(&args, "threshold = '9s'\nfrom = ['memory://y']\nsync = 'always'").unwrap();
         assert_eq!(merged.threshold, Duration::from_secs(3));
         assert_eq!(merged.from, ["memory://x".parse().unwrap()]);
-        assert_eq!(merged.sync, SyncPolicy::Always);
+        assert_eq!(merged.sync, Sync::Always);
     }
 
     #[test]
@@ -223,6 +219,16 @@ mod tests {
         let expected = PublisherRules { expected: true, ..PublisherRules::default() };
         assert_eq!(rules("a"), PublisherRules { threshold: Some(Duration::from_mins(2)), ..expected });
         assert_eq!(rules("b/c"), expected);
+    }
+
+    #[test]
+    fn a_dead_link_is_noticed_within_a_fifth_of_the_shortest_threshold() {
+        let keepalive = |toml: &str| settings(&from_memory(), toml).unwrap().keepalive();
+        assert_eq!(keepalive(""), Duration::from_secs(10));
+        assert_eq!(keepalive("threshold = '20s'\n[publishers.a]\nthreshold = '2m'"), Duration::from_secs(4));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = '2s'"), Duration::from_millis(400));
+        assert_eq!(keepalive("[publishers.a]\nthreshold = 'adaptive'\nat_least = '3s'"), Duration::from_millis(600));
+        assert_eq!(keepalive("threshold = '1ms'"), Duration::from_millis(100));
     }
 
     #[test]

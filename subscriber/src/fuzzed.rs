@@ -25,6 +25,7 @@ use crate::influx::{self, CursorFile};
 use crate::intake::Intake;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::receipts::Sync;
 use crate::record::Record;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
@@ -183,7 +184,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         commands: asked,
         links: vec![LinkView::up(http::LINK.to_owned())],
         memory: Memory::in_dir(&log_dir),
-        sync: SyncPolicy::Always,
+        sync: Sync::Always,
         report_every: Duration::from_secs(10),
         announcer: Announcer::Quiet,
         board: Some(handover),

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lastbeat_host::{Clock, Own};
-use lastbeat_log::{Log, LogHandle, LogOptions, Position};
+use lastbeat_log::{Log, LogHandle, LogOptions, Position, Progress};
 use lastbeat_transport::{Incoming, LinkIndex, SubscribeOptions, Subscription, subscribe};
 use lastbeat_watchdog::{HostView, LinkNumber, WatchRules, Watchdog};
+use lastbeat_wire::Monotonic;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -144,6 +145,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);
+    let progress = log_handle.progress();
     let freeing =
         tokio::spawn(free_disk(log_handle, memory.clone(), lags.iter().map(|(_, lag)| lag.clone()).collect()));
     let table = tail.zip(board).map(|(tail, board)| Table::start(board, lags, tail));
@@ -160,7 +162,10 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     // Their threads may be waiting for room in the channel that nobody empties any more; dropping them ends that.
     tokio::task::spawn_blocking(move || drop(subscriptions)).await.context("close the links")?;
     let kept = close_log(intake, memory).await;
-    drain(following, &followers_stop).await;
+    let deadline = Clock.now().monotonic.plus(DRAIN);
+    for one in following {
+        end_follower(one, deadline, &followers_stop, &progress).await;
+    }
     if let Some(table) = table {
         table.stop().await;
     }
@@ -195,7 +200,7 @@ fn rules(settings: &Settings, own: &Own, links: &[LinkView]) -> WatchRules {
 fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Result<Log> {
     // Twice as much as messages may take: flips and reports find room even when messages are turned away.
     let options = LogOptions {
-        sync: settings.sync,
+        sync: settings.sync.policy(),
         not_before,
         pending_bytes: 2 * PENDING_BYTES,
         retain_bytes: if settings.influx.is_some() { settings.retain_bytes } else { 0 },
@@ -255,24 +260,31 @@ async fn close_log(intake: Intake, memory: Memory) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets the followers take what is left, within a limit; what they don't manage they do after the next start.
-async fn drain(following: Vec<Following>, stop: &CancellationToken) {
-    let deadline = Clock.instant(Clock.now().monotonic.plus(DRAIN)).into();
-    for mut one in following {
-        let ended = tokio::select! {
-            ended = one.ended() => ended,
-            () = tokio::time::sleep_until(deadline) => {
-                let behind = one.lag.borrow().behind_bytes;
-                tracing::warn!("{} goes on after the next start; {behind} bytes of the log are left for it", one.name);
-                stop.cancel();
-                one.ended().await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::error!("{error:#}");
+/// Lets a follower take what is left, until a deadline; what it does not manage it does after the next start. Returns how
+/// many bytes of the log these are, if it had to be stopped.
+async fn end_follower(
+    mut one: Following,
+    deadline: Monotonic,
+    stop: &CancellationToken,
+    progress: &watch::Receiver<Progress>,
+) -> Option<u64> {
+    let (ended, in_time) = tokio::select! {
+        ended = one.ended() => (ended, true),
+        () = tokio::time::sleep_until(Clock.instant(deadline).into()) => {
+            stop.cancel();
+            (one.ended().await, false)
         }
-        one.join();
+    };
+    if let Err(error) = ended {
+        tracing::error!("{error:#}");
     }
+    // Not what it was behind when it last said so: the log has grown since, and it may never have said anything.
+    let left = one.lag.borrow().cursor.bytes_to(progress.borrow().written);
+    if !in_time {
+        tracing::warn!("{} goes on after the next start; {left} bytes of the log are left for it", one.name);
+    }
+    one.join();
+    (!in_time).then_some(left)
 }
 
 /// The first SIGINT or SIGTERM stops in order, a second one at once.
@@ -293,4 +305,52 @@ pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes nothing, and when it is stopped has got as far as this.
+    struct Stuck(Position);
+
+    impl Follower for Stuck {
+        fn name(&self) -> &'static str {
+            "stuck"
+        }
+
+        fn cursor(&self) -> Position {
+            Position::START
+        }
+
+        async fn follow(self, _: LogHandle, lag: watch::Sender<Lag>, stop: CancellationToken) -> anyhow::Result<()> {
+            stop.cancelled().await;
+            lag.send_modify(|lag| lag.cursor = self.0);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_for_a_follower_is_all_from_its_cursor_to_the_end_of_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, _) = Log::open(folder.path(), LogOptions::default()).unwrap();
+        let second = {
+            log.append(1, &[&[0; 1_000]]).unwrap();
+            log.end()
+        };
+        log.append(1, &[&[0; 500]]).unwrap();
+        let (handle, end) = (log.handle().clone(), log.end());
+        assert_eq!(log.close(DRAIN).written, end);
+        for (cursor, left) in [(Position::START, end.0), (second, end.0 - second.0)] {
+            let stop = CancellationToken::new();
+            let following = follower::start(Stuck(cursor), handle.clone(), stop.clone()).unwrap();
+            let told = end_follower(following, Monotonic(0), &stop, &handle.progress()).await;
+            assert_eq!(told, Some(left));
+        }
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let following = follower::start(Stuck(end), handle.clone(), stopped.clone()).unwrap();
+        let in_time = Clock.now().monotonic.plus(Duration::from_mins(1));
+        assert_eq!(end_follower(following, in_time, &stopped, &handle.progress()).await, None);
+    }
 }

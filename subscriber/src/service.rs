@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use lastbeat_host::Clock;
-use lastbeat_log::{Position, SyncPolicy};
+use lastbeat_log::Position;
 use lastbeat_transport::{Arrival, Asker, Incoming};
 use lastbeat_wire::{Monotonic, Now, PublisherId};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,7 @@ use crate::intake::{Effect, Finding, Intake};
 use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::probe::Probe;
-use crate::receipts::Receipts;
+use crate::receipts::{Receipts, Sync};
 use crate::recover::Ask;
 use crate::systemd::Systemd;
 
@@ -48,7 +48,7 @@ pub struct Wiring {
     /// Where the snapshot is kept.
     pub memory: Memory,
     /// When messages are acknowledged.
-    pub sync: SyncPolicy,
+    pub sync: Sync,
     /// How often each publisher is reported on.
     pub report_every: Duration,
     /// Where flips are told.

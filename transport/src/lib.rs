@@ -24,7 +24,7 @@ pub use batch::{Arrival, Batch, Delivery, Incoming, LinkIndex, Receipt};
 pub use endpoint::{ClientCertificate, Endpoint, MqttEndpoint, Password, Security, Tls, Way, ZmqEndpoint};
 pub use error::TransportError;
 #[doc(hidden)]
-pub use mqtt::screen::{Changed, Screen};
+pub use mqtt::packets::{Malformed, Packet, Packets, Publish};
 pub use options::{PublishOptions, Session, SubscribeOptions};
 pub use outbound::{Handed, Outbound, Unsent};
 pub use subscription::Subscription;

@@ -3,26 +3,25 @@
 //! 3.1.1 and not 5: every broker speaks it, and nothing that 5 adds is needed here. The client library runs one thread
 //! for receiving and one for sending for all clients of a process, and holds its lock while it calls us.
 
+mod carry;
 mod connector;
 mod outbound;
+mod own;
+pub mod packets;
+mod pulse;
 mod relay;
-pub mod screen;
 mod subscriber;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use paho_mqtt::{
-    ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Message, PersistenceType, SslOptions,
-    SslOptionsBuilder,
-};
+use paho_mqtt::{ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Message, PersistenceType};
 
-use crate::{ClientCertificate, MqttEndpoint, Password, Security, Tls, TransportError};
+use crate::{MqttEndpoint, Password, TransportError};
 
 pub(crate) use outbound::publish;
 use relay::Relay;
 pub(crate) use subscriber::subscribe;
-use tls::Diagnosis;
 
 /// Where the password is looked for when the URL has a user without one.
 const PASSWORD_VARIABLE: &str = "LASTBEAT_MQTT_PASSWORD";
@@ -38,27 +37,22 @@ struct Wanted {
     will: Option<(String, Vec<u8>)>,
 }
 
-/// A dead link shows two and a half of MQTT's keepalives after the last packet: one until the ping, one and a half until
-/// the missing answer is noticed.
+/// How long a broker may take to accept a connection, or bytes.
+fn patience(keepalive: Duration) -> Duration {
+    keepalive.max(Duration::from_secs(1))
+}
+
+/// The library's own, which is in whole seconds; the relay notices sooner. To the library a dead link shows two and a half
+/// of MQTT's keepalives after the last packet: one until the ping, one and a half until the missing answer is noticed.
 fn mqtt_keepalive(keepalive: Duration) -> Duration {
     let whole_seconds = Duration::from_secs((keepalive / 5 * 2).as_secs());
     whole_seconds.clamp(Duration::from_secs(1), Duration::from_secs(65_535))
 }
 
-fn relay(endpoint: &MqttEndpoint, wanted: &Wanted) -> Result<Arc<Relay>, TransportError> {
-    let started = Relay::start(endpoint, wanted.keepalive.max(Duration::from_secs(1)));
-    started.map(Arc::new).map_err(|source| TransportError::Relay { place: endpoint.to_string(), source })
-}
-
 fn client(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<paho_mqtt::AsyncClient, TransportError> {
-    // For TLS the library must know the broker's name, and takes the relay for a proxy.
-    let server = match endpoint.security {
-        Security::Plain => format!("tcp://{}", relay.address()),
-        Security::Tls(_) => format!("ssl://{}:{}", endpoint.host, endpoint.port),
-    };
     let buffered = i32::try_from(wanted.inflight).unwrap_or(i32::MAX).saturating_add(1);
     CreateOptionsBuilder::new_v3()
-        .server_uri(server)
+        .server_uri(format!("tcp://{}", relay.address()))
         .client_id(&wanted.client_id)
         // What was taken is held here and sent again here; what was received is in the log.
         .persistence(PersistenceType::None)
@@ -67,11 +61,12 @@ fn client(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<pah
         .map_err(|source| failed(endpoint, "can't make a client", source))
 }
 
-fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> Result<ConnectOptions, TransportError> {
+fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted) -> ConnectOptions {
     let mut options = ConnectOptionsBuilder::new_v3();
     options
         .keep_alive_interval(mqtt_keepalive(wanted.keepalive))
-        .connect_timeout(wanted.keepalive.max(Duration::from_secs(1)))
+        // Reaching the broker, TLS with it and its answer are each given that by the relay, which says what failed.
+        .connect_timeout(patience(wanted.keepalive) * 4)
         .clean_session(!wanted.keeps_session)
         .max_inflight(i32::try_from(wanted.inflight).unwrap_or(i32::MAX));
     if let Some((topic, payload)) = &wanted.will {
@@ -84,30 +79,7 @@ fn connect_options(endpoint: &MqttEndpoint, wanted: &Wanted, relay: &Relay) -> R
             options.password(password.reveal());
         }
     }
-    if let Security::Tls(wanted) = &endpoint.security {
-        options.ssl_options(tls_options(endpoint, wanted)?).https_proxy(format!("http://{}", relay.address()));
-    }
-    Ok(options.finalize())
-}
-
-fn tls_options(endpoint: &MqttEndpoint, wanted: &Tls) -> Result<SslOptions, TransportError> {
-    let mut tls = SslOptionsBuilder::new();
-    tls.enable_server_cert_auth(true).verify(true);
-    if let Some(ca) = &wanted.ca {
-        tls.trust_store(ca).map_err(|source| failed(endpoint, "can't read the file that option ca names", source))?;
-    }
-    if let Some(ClientCertificate { certificate, key }) = &wanted.client {
-        tls.key_store(certificate)
-            .map_err(|source| failed(endpoint, "can't read the file that option cert names", source))?;
-        tls.private_key(key).map_err(|source| failed(endpoint, "can't read the file that option key names", source))?;
-    }
-    // Reads them all: a wrong file is an error at the start.
-    tls::context(wanted).map_err(|reason| TransportError::Tls { place: endpoint.to_string(), reason })?;
-    Ok(tls.finalize())
-}
-
-fn diagnosis(endpoint: &MqttEndpoint, wanted: &Wanted) -> Option<Diagnosis> {
-    Diagnosis::of(endpoint, wanted.keepalive.clamp(Duration::from_secs(1), Duration::from_secs(10)))
+    options.finalize()
 }
 
 fn failed(endpoint: &MqttEndpoint, doing: &'static str, source: paho_mqtt::Error) -> TransportError {

@@ -6,16 +6,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Arrival, Asker, Incoming, LinkIndex, waiting::wait_for};
 
-/// How long the end of a subscription may take. Only MQTT can need as long: its library can't part from one broker while
-/// it waits for a receipt for another, which whoever stops this one may be the one to give. The thread is left behind then.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long the end of a subscription may take. MQTT needs longest: a goodbye, and until it has left, a second each at most.
+/// The thread is left behind then.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
 
-/// A subscriber's open link. Dropping it closes the link and waits, two seconds at most, for the link's thread to end.
+/// A subscriber's open link. Dropping it closes the link and waits, three seconds at most, for the link's thread to end.
 #[must_use = "dropping a subscription ends it"]
 pub struct Subscription {
     stop: CancellationToken,
@@ -106,25 +106,17 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Hands over, and waits while the channel is full: that is the backpressure.
     pub(crate) fn hand(&self, arrival: Arrival) -> Result<(), Stopped> {
-        if self.stop.is_cancelled() {
-            return Err(Stopped);
-        }
-        match self.incoming.try_send(Incoming { link: self.link, arrival }) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closed(_)) => Err(Stopped),
-            Err(TrySendError::Full(incoming)) => self.hand_when_there_is_room(incoming),
-        }
+        wait_for(self.give(arrival), None).unwrap_or(Err(Stopped))
     }
 
-    fn hand_when_there_is_room(&self, incoming: Incoming) -> Result<(), Stopped> {
-        let room = async {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => None,
-                permit = self.incoming.reserve() => permit.ok(),
-            }
+    /// The same, for who waits in a runtime. What is dropped while it waits was not handed over.
+    pub(crate) async fn give(&self, arrival: Arrival) -> Result<(), Stopped> {
+        let room = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Stopped),
+            room = self.incoming.reserve() => room.map_err(|_| Stopped)?,
         };
-        wait_for(room, None).flatten().ok_or(Stopped)?.send(incoming);
+        room.send(Incoming { link: self.link, arrival });
         Ok(())
     }
 }

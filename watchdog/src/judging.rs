@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity};
+use lastbeat_wire::{Kind, LAST_BREATH, Monotonic, Now, ProcessIdentity};
 
 use crate::evidence::{Evidence, Fact, Source};
 use crate::flip::Flip;
@@ -71,15 +71,56 @@ impl Watchdog {
         }
         current.ended = Some(ended);
         let judged = matches!(publisher.state, State::Finished | State::Failed | State::Dead);
-        if judged || publisher.is_paused() || !sighted || self.hand_back(now, index) {
+        if judged || publisher.is_paused() {
             return;
         }
-        if now.monotonic < self.settled_at {
-            let settled_at = self.settled_at;
-            self.watch_until(index, settled_at);
+        if !sighted {
+            self.end_unjudged(index, evidence);
+            return;
+        }
+        if self.hand_back(now, index) {
+            return;
+        }
+        let until = self.goodbye_by(now, index).max(self.settled_at);
+        if now.monotonic < until {
+            self.watch_until(index, until);
         } else {
             self.conclude(now, index, None, vec![evidence]);
         }
+    }
+
+    /// Nobody is judged while blind. That the process has ended is no secret all the same.
+    fn end_unjudged(&mut self, index: usize, evidence: Evidence) {
+        let publisher = &mut self.publishers[index];
+        if publisher.state == State::Blind {
+            publisher.evidence.push(evidence);
+            self.touch(index);
+        }
+    }
+
+    /// Until when the goodbye of a process that has just ended may still come: twice as long as its last messages were under
+    /// way, less what it lived on after it, at most [`WatchRules::settle`](crate::WatchRules::settle), and never beyond the
+    /// instant at which it would be judged by its silence. Now, or earlier, where its link is quicker than the kernel.
+    fn goodbye_by(&self, now: Now, index: usize) -> Monotonic {
+        let publisher = &self.publishers[index];
+        // Who said goodbye to its broker leaves no will.
+        let may_come = publisher.will.is_none() && publisher.phase == Phase::Watching;
+        match publisher.state {
+            State::Alive if may_come => {
+                let span = publisher.under_way.saturating_mul(2).saturating_sub(LAST_BREATH).min(self.rules.settle);
+                now.monotonic.plus(span).min(publisher.silent_at().unwrap_or(now.monotonic))
+            }
+            // It was not heard since its link is back. Its goodbye stands where its messages stand: in what the broker kept.
+            State::Blind if may_come => self.caught_up_at(index),
+            _ => now.monotonic,
+        }
+    }
+
+    /// When the link that a publisher is heard on will have caught up, unless more comes that had waited: while a broker
+    /// delivers what it kept, what is sent now stands behind that.
+    fn caught_up_at(&self, index: usize) -> Monotonic {
+        let behind_at = self.links.behind_at(&self.publishers[index]);
+        behind_at.map_or(Monotonic(0), |at| at.plus(self.rules.settle))
     }
 
     /// A will was published: a broker lost the publisher's connection. That is evidence, not a verdict.
@@ -121,10 +162,10 @@ impl Watchdog {
             return;
         }
         let state = publisher.state;
-        // While a broker delivers what it kept, what is sent now stands behind that.
-        let behind_at = self.links.behind_at(&self.publishers[index]);
-        let caught_up_at = behind_at.map_or(Monotonic(0), |at| at.plus(self.rules.settle));
+        let ended = publisher.has_ended();
+        let caught_up_at = self.caught_up_at(index);
         match state {
+            State::Alive if ended => self.examine(now, index, Some(deadline)),
             State::Alive | State::Blind | State::Unseen if caught_up_at > now.monotonic => {
                 self.watch_until(index, caught_up_at);
             }

@@ -96,6 +96,9 @@ pub(crate) struct Publisher {
     /// How much of its silence lies before the monotonic clock's start: it was heard on an earlier boot of this host.
     pub silence_before: Duration,
     pub links: HeardOn,
+    /// How long its last messages were under way, by the wall clock that its process shares with this one; each counts half
+    /// as much as the one after it. Zero of a process that is not of this host.
+    pub under_way: Duration,
     /// The process that is watched, and the one before it.
     pub current: Option<Process>,
     pub previous: Option<Process>,
@@ -145,6 +148,7 @@ impl Publisher {
             last_heard_utc: None,
             silence_before: Duration::ZERO,
             links: HeardOn::default(),
+            under_way: Duration::ZERO,
             current: None,
             previous: None,
             earlier: Vec::new(),
@@ -171,6 +175,13 @@ impl Publisher {
             self.last_heard = Some(heard_at);
             self.last_heard_utc = Some(now.utc_at(heard_at));
             self.silence_before = Duration::ZERO;
+        }
+    }
+
+    /// Takes note of how long a message of a process of this host was under way.
+    pub fn note_under_way(&mut self, now: Now, sent_at: Option<UtcNanos>) {
+        if let Some(sent_at) = sent_at {
+            self.under_way = now.utc.since(sent_at).max(self.under_way / 2);
         }
     }
 

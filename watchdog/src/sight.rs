@@ -88,9 +88,11 @@ impl Watchdog {
     }
 
     pub(crate) fn blind(&mut self, now: Now, index: usize, reason: &str) {
-        let evidence =
-            Evidence { at: now.utc, source: Source::Watchdog, fact: Fact::LinkDown { reason: reason.to_owned() } };
-        self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, vec![evidence]);
+        let down = Fact::LinkDown { reason: reason.to_owned() };
+        let mut evidence = vec![Evidence { at: now.utc, source: Source::Watchdog, fact: down }];
+        let ended = self.publishers[index].current.as_ref().and_then(|current| current.ended.as_ref());
+        evidence.extend(ended.map(|ended| ended.evidence.clone()).filter(|ended| ended.fact != Fact::Goodbye));
+        self.flip(now, index, State::Blind, Cause::LinkDown, now.monotonic, evidence);
         self.stop_watching(index);
     }
 

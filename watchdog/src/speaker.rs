@@ -72,6 +72,9 @@ impl Watchdog {
     pub(crate) fn revive(&mut self, now: Now, index: usize, speaker: &mut Speaker, heard: &Heard<'_>) {
         let publisher = &mut self.publishers[index];
         let ended = publisher.process(*speaker).ended.take();
+        if publisher.state == State::Blind {
+            publisher.evidence.retain(|evidence| ended.as_ref().is_none_or(|ended| ended.evidence != *evidence));
+        }
         let said_goodbye = ended.as_ref().is_some_and(|ended| ended.evidence.fact == Fact::Goodbye);
         let current_is_over = publisher.current.as_ref().is_some_and(|current| {
             let silent = current.last_heard.is_none_or(|heard| now.monotonic.since(heard) >= publisher.threshold);

@@ -209,6 +209,9 @@ impl Watchdog {
                 .as_ref()
                 .is_some_and(|ended| earliest <= ended.at.plus(settle) || matches!(place, Place::Late { .. }));
         let late = waited.surely >= threshold || posthumous;
+        if is_local && speaker == Speaker::Current && heard.link.is_some() {
+            publisher.note_under_way(now, heard.header.sent_at);
+        }
         publisher.count(heard, place, late);
         self.tell_missing(index, speaker, heard, place);
         let publisher = &mut self.publishers[index];

@@ -3,6 +3,8 @@
 //! Nothing here does I/O or reads a clock. Anyone may be a publisher: what must be sent, and what may be left out, is
 //! written in `docs/PROTOCOL.md`; this crate is that page as code.
 
+use std::time::Duration;
+
 mod codec;
 mod error;
 mod message;
@@ -25,6 +27,9 @@ pub use value::{Fields, Value};
 
 /// Most bytes a payload may have; a larger one is refused before it is parsed.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// How long a process lives on after its goodbye. A watchdog on its host sees its end at once, through a pidfd, while the
+/// goodbye may still be on its way through a broker: an end before the goodbye looks like a death.
+pub const LAST_BREATH: Duration = Duration::from_millis(200);
 /// Most fields one reading may have.
 pub const MAX_FIELDS: usize = 1024;
 /// Most bytes the name of a field may have.

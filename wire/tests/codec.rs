@@ -1,10 +1,10 @@
 //! Properties of the codec: what goes in comes out, and no bytes bring it down.
 
-use lastbeat_wire::{
-    Body, BootId, Encoding, Fields, Header, HostId, Kind, Message, ProcessIdentity, Reading, Topic, UtcNanos, Value,
-    decode, encode,
-};
+mod strategies;
+
+use lastbeat_wire::{Body, Encoding, Fields, Header, Kind, Message, Reading, Topic, UtcNanos, Value, decode, encode};
 use proptest::prelude::*;
+use strategies::process;
 
 fn value() -> impl Strategy<Value = Value<'static>> {
     prop_oneof![
@@ -16,17 +16,8 @@ fn value() -> impl Strategy<Value = Value<'static>> {
 }
 
 fn message() -> impl Strategy<Value = Message<'static>> {
-    let process = (any::<u64>(), any::<u128>(), any::<u64>(), any::<u32>(), any::<u64>()).prop_map(
-        |(host, boot, pid_namespace, pid, start)| ProcessIdentity {
-            host: HostId(host),
-            boot: BootId(boot),
-            pid_namespace,
-            pid,
-            start,
-        },
-    );
     let header = (
-        proptest::option::of(process),
+        proptest::option::of(process()),
         any::<Option<u64>>(),
         any::<Option<i64>>(),
         any::<Option<u64>>(),

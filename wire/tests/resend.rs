@@ -1,19 +1,10 @@
 //! Properties of requests to send again and of their answers: what goes in comes out, and no bytes bring them down.
 
-use lastbeat_wire::{BootId, HostId, Inbox, ProcessIdentity, PublisherId, ResendGone, ResendRequest, Resent, Wanted};
-use proptest::prelude::*;
+mod strategies;
 
-fn process() -> impl Strategy<Value = ProcessIdentity> {
-    (any::<u64>(), any::<u128>(), any::<u64>(), any::<u32>(), any::<u64>()).prop_map(
-        |(host, boot, pid_namespace, pid, start)| ProcessIdentity {
-            host: HostId(host),
-            boot: BootId(boot),
-            pid_namespace,
-            pid,
-            start,
-        },
-    )
-}
+use lastbeat_wire::{Inbox, PublisherId, ResendGone, ResendRequest, Resent, Wanted};
+use proptest::prelude::*;
+use strategies::process;
 
 fn range() -> impl Strategy<Value = (u64, u64)> {
     (any::<u64>(), any::<u64>()).prop_filter_map("not empty", |(a, b)| (a != b).then(|| (a.min(b), a.max(b))))

@@ -21,6 +21,8 @@ struct Line {
     room: Option<usize>,
     /// How many of them it has acknowledged; all, if it acknowledges nothing.
     acknowledged: Option<u64>,
+    /// Of a transport that acknowledges nothing: how many may not have left when it is closed.
+    unsure: u64,
     requests: Vec<ResendRequest>,
 }
 
@@ -37,6 +39,10 @@ impl Double {
 
     pub fn acknowledge(&self, messages: u64) {
         self.0.lock().unwrap().acknowledged = Some(messages);
+    }
+
+    pub fn leave_unsure(&self, messages: u64) {
+        self.0.lock().unwrap().unsure = messages;
     }
 
     pub fn request(&self, request: ResendRequest) {
@@ -82,7 +88,7 @@ impl Outbound for Double {
 
     fn close(self: Box<Self>, _limit: Duration) -> Unsent {
         let line = self.0.lock().unwrap();
-        Unsent(line.acknowledged.map_or(0, |acknowledged| line.taken.len() as u64 - acknowledged))
+        Unsent(line.acknowledged.map_or(line.unsure, |acknowledged| line.taken.len() as u64 - acknowledged))
     }
 }
 
@@ -153,7 +159,7 @@ fn what_is_not_acknowledged_is_sent_by_the_next_process() {
     double.acknowledge(2);
     outbox.tend(now(1));
     double.acknowledge(4);
-    assert_eq!(outbox.close(Duration::ZERO), Left { unsent: 2, kept: 2 }, "one under way, one held");
+    assert_eq!(outbox.close(Duration::ZERO), Left { unsent: 2, kept: 2, ..Left::default() }, "one under way, one held");
 
     let next = Double::default();
     next.open(true);
@@ -184,4 +190,42 @@ fn of_a_killed_process_at_most_a_second_is_sent_twice_and_nothing_is_left_out() 
     double.clear();
     outbox.flush(100).unwrap();
     assert_eq!(payloads(&double), ["3.5"]);
+}
+
+#[test]
+fn what_may_not_have_left_is_neither_lost_nor_certain_to_be_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for (spool, kept) in [(Spool::in_memory(ROOMY), 0), (Spool::open(folder.path(), ROOMY, false).unwrap(), 2)] {
+        let double = Double::default();
+        double.open_for(3);
+        double.leave_unsure(3);
+        let mut outbox = double.outbox(spool);
+        for payload in ["1", "2", "3", "4", "5"] {
+            outbox.send(Kind::Sensor, payload.into()).unwrap();
+        }
+        let left = outbox.close(Duration::ZERO);
+        assert_eq!(left, Left { unsent: 2, kept, unsure: 3, askable: kept > 0 });
+    }
+    assert_eq!(opened(&folder, &Double::default()).held(), 2);
+}
+
+#[test]
+fn what_the_disk_did_not_take_is_not_called_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("spool");
+    let double = Double::default();
+    let small = Bounds { unsent: 1 << 20, kept: 0, ..ROOMY };
+    let mut outbox = double.outbox(Spool::open(&place, small, false).unwrap());
+    for _ in 0..3 {
+        outbox.send(Kind::Sensor, vec![b'x'; 1_000]).unwrap();
+    }
+    outbox.wait_written();
+    // The next segment can't be made: its folder is gone.
+    std::fs::remove_dir_all(&place).unwrap();
+    for _ in 0..10 {
+        outbox.send(Kind::Sensor, vec![b'x'; 60_000]).unwrap();
+    }
+    let left = outbox.close(Duration::ZERO);
+    assert_eq!(left.unsent, 13);
+    assert!(left.kept < 13, "{left}");
 }

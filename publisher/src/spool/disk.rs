@@ -160,10 +160,10 @@ impl Disk {
         self.tended_at.filter(|_| self.settled != self.saved).map(|at| at.plus(SAVE_EVERY))
     }
 
-    /// Writes all there is, within a limit.
-    pub fn close(mut self) {
+    /// Writes all there is, within a limit; how far it came.
+    pub fn close(mut self) -> Position {
         self.save();
-        self.log.close(CLOSE_LIMIT);
+        self.log.close(CLOSE_LIMIT).written
     }
 
     /// Bytes of the log that are not settled.

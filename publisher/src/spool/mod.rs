@@ -36,6 +36,15 @@ const READ_TRIES: u32 = 2_000;
 /// What a held message takes beside its payload.
 const OVERHEAD_BYTES: usize = size_of::<Held>();
 
+/// What is on the disk when a spool is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Closed {
+    /// Messages that the next process will send.
+    pub kept: u64,
+    /// Whether all that the spool was given is there.
+    pub whole: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Spool {
@@ -180,13 +189,18 @@ impl Spool {
         self.disk.as_ref()?.due()
     }
 
-    /// Writes all there is to the disk; how many messages of those not settled are there for the next process.
-    pub fn close(mut self) -> u64 {
+    /// Writes all there is to the disk; what of it is there for the next process, of what is to be sent and of what was
+    /// `in_flight`, sent and not settled.
+    pub fn close(mut self, in_flight: impl IntoIterator<Item = Span>) -> Closed {
         self.append();
-        let Some(disk) = self.disk else { return 0 };
-        let waiting = disk.waiting();
-        disk.close();
-        waiting
+        let Some(disk) = self.disk else { return Closed::default() };
+        let end = disk.end();
+        let written = disk.close();
+        let in_memory = self.recent.iter().map(|held| held.span);
+        // What is no longer in memory was written when it was let go.
+        let let_go = self.held.saturating_sub(self.recent.len() as u64);
+        let there = in_memory.chain(in_flight.into_iter().map(Some)).flatten().filter(|span| span.to <= written);
+        Closed { kept: let_go + there.count() as u64, whole: written >= end && self.appended == self.recent.len() }
     }
 
     /// Appends what the log has not taken yet, in order.

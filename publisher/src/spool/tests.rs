@@ -115,7 +115,7 @@ fn a_backlog_beyond_the_bound_is_cut_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path());
     push(&mut spool, 0..1000, 10);
-    spool.close();
+    spool.close([]);
     let bounds = Bounds { unsent: 20_000, ..ROOMY };
     let mut spool = Spool::open(folder.path(), bounds, false).unwrap();
     let dropped = spool.dropped();
@@ -128,23 +128,26 @@ fn the_next_process_sends_what_was_not_settled() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path());
     push(&mut spool, 0..100, 10);
+    let mut in_flight = Vec::new();
     for _ in 0..60 {
         let span = spool.pop().unwrap().span.unwrap();
         if number_of(&spool) <= 50 {
             spool.settle(span);
+        } else {
+            in_flight.push(span);
         }
     }
-    assert_eq!(spool.close(), 50);
+    assert_eq!(spool.close(in_flight), Closed { kept: 50, whole: true });
     for _ in 0..3 {
         let mut spool = open(folder.path());
         assert_eq!(spool.held(), 50);
         assert_eq!(number(spool.front().unwrap()), 50);
-        assert_eq!(spool.close(), 50);
+        assert_eq!(spool.close([]).kept, 50);
     }
     let mut spool = open(folder.path());
     push(&mut spool, 100..110, 10);
     assert!(drain(&mut spool).into_iter().eq(50..110));
-    spool.close();
+    spool.close([]);
     assert!(open(folder.path()).is_clear());
 }
 
@@ -158,7 +161,7 @@ fn a_torn_tail_costs_what_was_torn() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path());
     push(&mut spool, 0..100, 10);
-    spool.close();
+    spool.close([]);
     let last = segments(folder.path()).pop().unwrap();
     let length = fs::metadata(&last).unwrap().len();
     fs::OpenOptions::new().write(true).open(&last).unwrap().set_len(length - 5).unwrap();
@@ -174,7 +177,7 @@ fn damage_in_the_middle_costs_the_message_it_hit() {
     let mut spool = open(folder.path());
     push(&mut spool, 0..100, 10);
     let fifth = spool.recent[5].span.unwrap();
-    spool.close();
+    spool.close([]);
     let path = segments(folder.path()).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes[usize::try_from(fifth.to.0).unwrap() - 1] ^= 1;
@@ -191,7 +194,7 @@ fn segments_that_vanish_under_it_are_counted_as_dropped() {
     let bounds = Bounds { unsent: 1 << 20, ..ROOMY };
     let mut spool = Spool::open(folder.path(), Bounds { kept: 0, ..bounds }, false).unwrap();
     push(&mut spool, 0..50, 10_000);
-    spool.close();
+    spool.close([]);
     let mut spool = Spool::open(folder.path(), bounds, false).unwrap();
     let first = segments(folder.path()).remove(0);
     fs::remove_file(first).unwrap();
@@ -211,7 +214,7 @@ fn what_was_sent_is_kept_for_its_time_and_within_its_bytes() {
         drain(&mut spool);
         spool.wait_written();
         spool.tend(now(300));
-        spool.close();
+        spool.close([]);
         segments(folder.path()).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>()
     };
     let small = Bounds { unsent: 4 << 20, kept: 4 << 20, keep: Duration::from_mins(10) };
@@ -232,7 +235,7 @@ fn nothing_that_is_not_settled_is_let_go_of() {
         spool.wait_written();
         spool.tend(now(1_000_000 + second));
     }
-    spool.close();
+    spool.close([]);
     let mut spool = Spool::open(folder.path(), bounds, false).unwrap();
     assert!(drain(&mut spool).into_iter().eq(0..1000));
 }
@@ -248,10 +251,10 @@ fn a_folder_is_one_process_s_own() {
 fn what_another_version_wrote_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("spool");
-    open(&place).close();
+    open(&place).close([]);
     let mut spool = open(&place);
     push(&mut spool, 0..3, 10);
-    spool.close();
+    spool.close([]);
     let path = segments(&place).remove(0);
     let mut bytes = fs::read(&path).unwrap();
     bytes[8] = 9;
@@ -261,7 +264,7 @@ fn what_another_version_wrote_is_set_aside() {
     for aside in ["spool.aside-1", "spool.aside-2"] {
         let spool = open(&place);
         assert!(spool.is_clear());
-        spool.close();
+        spool.close([]);
         assert!(folder.path().join(aside).exists());
         fs::write(&path, &bytes).unwrap();
     }
@@ -296,7 +299,7 @@ fn a_disk_that_can_not_be_read_is_waited_for_and_then_given_up_but_order_is_kept
     let open = || Spool::open(&place, several_segments, false).unwrap();
     let mut spool = open();
     push(&mut spool, 0..20, 10_000);
-    spool.close();
+    spool.close([]);
     let hide = || {
         fs::rename(&place, &away).unwrap();
         fs::write(&place, b"").unwrap();
@@ -313,7 +316,7 @@ fn a_disk_that_can_not_be_read_is_waited_for_and_then_given_up_but_order_is_kept
     assert!(drain(&mut spool).into_iter().eq(0..21));
 
     push(&mut spool, 21..41, 10_000);
-    spool.close();
+    spool.close([]);
     let mut spool = open();
     hide();
     spool.push(Kind::Beat, payload(own().process, 41, 10));
@@ -330,12 +333,12 @@ fn the_last_message_of_the_process_before_goes_again_unless_it_was_a_goodbye() {
     let mut spool = again(folder.path());
     push(&mut spool, 0..5, 10);
     drain(&mut spool);
-    spool.close();
+    spool.close([]);
     assert!(open(folder.path()).is_clear());
     let mut spool = again(folder.path());
     assert_eq!(drain(&mut spool), [4]);
     spool.push(Kind::Bye, payload(own().process, 5, 1));
     drain(&mut spool);
-    spool.close();
+    spool.close([]);
     assert!(again(folder.path()).is_clear());
 }

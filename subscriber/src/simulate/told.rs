@@ -39,7 +39,7 @@ fn head(text: &mut String, outcome: &Outcome) {
     }
     if messages.lost_with_power > 0 {
         let count = messages.lost_with_power;
-        let _ = writeln!(text, "  acknowledged and lost with the power, where `sync` is not \"always\": {count}");
+        let _ = writeln!(text, "  acknowledged and lost with the power, where `sync` is a span: {count}");
     }
 }
 

@@ -7,7 +7,7 @@ use paho_mqtt::{AsyncClient, ConnectOptions, ConnectReturnCode, Error};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{relay::Relay, tls::Diagnosis};
+use super::relay::Relay;
 use crate::{backoff::Backoff, waiting::wait_for};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -59,26 +59,18 @@ pub(super) trait End {
 /// Keeps one client connected until it is told to stop.
 pub(super) struct Connector {
     pub(super) client: AsyncClient,
-    pub(super) relay: Arc<Relay>,
+    relay: Relay,
     options: ConnectOptions,
-    /// Where the link has TLS.
-    diagnosis: Option<Diagnosis>,
     stop: CancellationToken,
     lost: Arc<Notify>,
 }
 
 impl Connector {
-    pub(super) fn new(
-        client: AsyncClient,
-        relay: Arc<Relay>,
-        options: ConnectOptions,
-        diagnosis: Option<Diagnosis>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(client: AsyncClient, relay: Relay, options: ConnectOptions, stop: CancellationToken) -> Self {
         let lost = Arc::new(Notify::new());
         let told = Arc::clone(&lost);
         client.set_connection_lost_callback(move |_| told.notify_one());
-        Self { client, relay, options, diagnosis, stop, lost }
+        Self { client, relay, options, stop, lost }
     }
 
     pub(super) fn run(&self, mut end: impl End) {
@@ -130,10 +122,6 @@ impl Connector {
         // The library only knows that the relay has hung up.
         let response = match (connected, self.relay.take_error()) {
             (Err(Failure::Broken(_)), Some(error)) => return Err(Failure::Broken(error)),
-            (Err(Failure::Broken(said)), None) => {
-                let reason = self.diagnosis.as_ref().and_then(Diagnosis::make);
-                return Err(Failure::Broken(reason.unwrap_or(said)));
-            }
             (connected, _) => connected?,
         };
         Ok(response.connect_response().is_some_and(|response| response.session_present))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted, client, connect_options,
     connector::{self, Connector, End, Failure},
-    diagnosis, relay,
+    relay::Relay,
 };
 use crate::{
     Handed, MqttEndpoint, Outbound, PublishOptions, TransportError, Unsent, outbound::check_size, waiting::wait_for,
@@ -37,16 +37,10 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         keeps_session: false,
         will: options.will,
     };
-    let relay = relay(endpoint, &wanted)?;
+    let relay = Relay::start(endpoint, wanted.keepalive, None)?;
     let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let connector = Connector::new(
-        client.clone(),
-        Arc::clone(&relay),
-        connect_options(endpoint, &wanted, &relay)?,
-        diagnosis(endpoint, &wanted),
-        stop.clone(),
-    );
+    let connector = Connector::new(client.clone(), relay, connect_options(endpoint, &wanted), stop.clone());
     let shared = Arc::new(Shared::default());
     let end = PublishingEnd { shared: Arc::clone(&shared), longest_wait: longest_wait(wanted.keepalive) };
     let place = endpoint.to_string();

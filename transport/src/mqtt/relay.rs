@@ -1,34 +1,48 @@
-//! [`Relay`]: carries the bytes between the client library and the broker, over a port of this machine's loopback.
+//! [`Relay`]: stands between the client library and the broker, on a port of this machine's loopback.
 //!
 //! ```text
-//!  library ── near (127.0.0.1) ── relay ── far ── broker
+//!  library ── near (127.0.0.1) ── relay ── far (TLS, where it is wanted) ── broker
+//!                                   └─ messages ─▶ subscriber ─ receipts ─▶ acknowledgements, to the broker
 //! ```
 //!
-//! It is there for two things that the library can't do by itself.
+//! It is there for what the library can't do by itself:
 //!
-//! When a connection breaks while the library writes a message of quality of service 1, it frees that message twice
-//! (paho.mqtt.c 1.3: `MQTTAsync_processCommand` frees what `MQTTProtocol_startPublish` has put by). Here the library
-//! never writes into a broken connection: when the broker is gone, it is told so by the end of what it reads, and what
-//! it still writes is taken and thrown away.
+//! - When a connection breaks while the library writes a message of quality of service 1, it frees that message twice
+//!   (paho.mqtt.c 1.3: `MQTTAsync_processCommand` frees what `MQTTProtocol_startPublish` has put by). Here the library
+//!   never writes into a broken connection: when the broker is gone, it is told so by the end of what it reads, and what
+//!   it still writes is taken and thrown away.
+//! - It acknowledges one message after the other, each when our callback returns, and a topic that is not UTF-8 ends the
+//!   whole program within it. Here no message comes near it: see [`carry`](super::carry).
+//! - It does not say why TLS fails.
+//! - It notices a dead link after whole seconds: see [`pulse`](super::pulse).
 //!
-//! And [`cut`](Relay::cut) takes effect at once: after it no acknowledgement reaches the broker.
+//! Nobody but this process is let in, for behind the relay the broker takes us for who our certificate says we are.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    io,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::screen::{Changed, Screen};
-use crate::{MqttEndpoint, Security, waiting::wait_for};
+use super::{
+    carry::{Connection, Far},
+    own::is_ours,
+    patience,
+    subscriber::Listener,
+    tls::TlsClient,
+};
+use crate::{MqttEndpoint, Security, TransportError, waiting::wait_for};
 
-const BUFFER_BYTES: usize = 64 << 10;
-/// Most bytes of the library's request for a tunnel.
-const REQUEST_BYTES: usize = 4 << 10;
+/// How long a port that can't accept (no file descriptor is left) is let be.
+const WAIT_TO_ACCEPT: Duration = Duration::from_millis(100);
 
 /// One library client's way to its broker. It has one connection at a time.
 pub(super) struct Relay {
@@ -37,55 +51,86 @@ pub(super) struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    host_and_port: String,
-    /// Whether the library asks for a tunnel first, as it does of a proxy when it is to speak TLS.
-    tunnel: bool,
-    patience: Duration,
+/// What the relay's thread and the others share.
+pub(super) struct Shared {
+    pub(super) host_and_port: String,
+    pub(super) tls: Option<TlsClient>,
+    pub(super) keepalive: Duration,
+    /// Where messages go; a publisher gets none.
+    pub(super) listener: Option<Arc<Listener>>,
+    stop: CancellationToken,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    stopped: bool,
-    connection: Option<Connection>,
+    connection: Option<Ongoing>,
     /// Why the broker could not be reached.
     error: Option<String>,
 }
 
-struct Connection {
-    near: TcpStream,
-    far: TcpStream,
-    /// Set when all that the library wrote has been passed on.
+/// What others may do with a connection.
+struct Ongoing {
+    cut: CancellationToken,
     passed_on: CancellationToken,
 }
 
 impl Relay {
-    /// `patience` is how long the broker may take to accept a connection, or bytes.
-    pub(super) fn start(endpoint: &MqttEndpoint, patience: Duration) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
+    /// After a silence of `keepalive`, 0.2 s at least, the broker is asked whether it is there.
+    pub(super) fn start(
+        endpoint: &MqttEndpoint,
+        keepalive: Duration,
+        listener: Option<Arc<Listener>>,
+    ) -> Result<Self, TransportError> {
+        let tls = match &endpoint.security {
+            Security::Plain => None,
+            Security::Tls(tls) => Some(
+                TlsClient::new(&endpoint.host, tls)
+                    .map_err(|reason| TransportError::Tls { place: endpoint.to_string(), reason })?,
+            ),
+        };
         let shared = Arc::new(Shared {
             host_and_port: format!("{}:{}", endpoint.host, endpoint.port),
-            tunnel: endpoint.security != Security::Plain,
-            patience,
+            tls,
+            keepalive,
+            listener,
+            stop: CancellationToken::new(),
             state: Mutex::default(),
         });
+        Self::spawn(shared).map_err(|source| TransportError::Relay { place: endpoint.to_string(), source })
+    }
+
+    fn spawn(shared: Arc<Shared>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (say, started) = std::sync::mpsc::channel();
         let accepting = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("mqtt-relay".to_owned()).spawn(move || accepting.accept(&listener))?;
+        // Whoever starts it may be in a runtime, where another one can't be made use of, nor dropped.
+        let run = move || {
+            let opened =
+                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().and_then(|runtime| {
+                    let _in_it = runtime.enter();
+                    TcpListener::from_std(listener).map(|listener| (listener, runtime))
+                });
+            match opened {
+                Err(error) => drop(say.send(Err(error))),
+                Ok((listener, runtime)) => {
+                    drop(say.send(Ok(())));
+                    runtime.block_on(accepting.accept(&listener));
+                    // A name that is still being looked up is not waited for.
+                    runtime.shutdown_background();
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("mqtt-relay".to_owned()).spawn(run)?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("the relay's thread ended")))?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
     /// Where the library is to connect to.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Breaks the connection, now: nothing more of what the library writes reaches the broker.
-    pub(super) fn cut(&self) {
-        if let Some(connection) = &self.shared.lock().connection {
-            connection.cut();
-        }
     }
 
     /// Waits until all that the library wrote before it closed its side has been passed on.
@@ -104,288 +149,103 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.stopped = true;
-        if let Some(connection) = &state.connection {
-            connection.cut();
-        }
-        drop(state);
-        // Wakes the thread from its wait for a connection. Without it the thread would wait on, so it isn't joined then.
-        if TcpStream::connect(self.address).is_ok() && self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        self.shared.stop.cancel();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("an MQTT relay's thread had panicked");
         }
     }
 }
 
-impl Connection {
-    fn cut(&self) {
-        // One that is broken already can't be broken again.
-        let _ = self.far.shutdown(Shutdown::Both);
-        let _ = self.near.shutdown(Shutdown::Write);
-    }
-}
-
 impl Shared {
+    /// How long the broker may take to accept a connection, or bytes.
+    pub(super) fn patience(&self) -> Duration {
+        patience(self.keepalive)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(&self, listener: &TcpListener) {
-        for near in listener.incoming() {
-            if self.lock().stopped {
-                return;
+    /// To be told before the library's connection ends, so that it is there when the library says that it did.
+    pub(super) fn failed(&self, reason: String) {
+        self.lock().error = Some(reason);
+    }
+
+    async fn accept(self: Arc<Self>, listener: &TcpListener) {
+        let accept = async {
+            loop {
+                match listener.accept().await {
+                    Ok((near, _)) => self.open(near).await,
+                    Err(error) => {
+                        self.failed(format!("the relay's port: {error}"));
+                        sleep_until(Instant::now() + WAIT_TO_ACCEPT).await;
+                    }
+                }
             }
-            let connected = near
-                .as_ref()
-                .map_err(ToString::to_string)
-                .and_then(|near| self.connect(near).map_err(|error| format!("{}: {error}", self.host_and_port)));
-            // Before the library's connection is dropped, so that it is there when the library says that it failed.
-            self.lock().error = connected.err();
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = accept => {}
         }
     }
 
-    /// Connects to the broker and starts two threads that end with the connection.
-    fn connect(&self, near: &TcpStream) -> io::Result<()> {
-        near.set_nodelay(true)?;
-        let far = reach(&self.host_and_port, self.patience)?;
-        far.set_nodelay(true)?;
-        // A broker that takes nothing for so long is given up, though the library may not have noticed yet.
-        far.set_write_timeout(Some(self.patience))?;
-        if self.tunnel {
-            grant_tunnel(near, self.patience)?;
+    /// Connects to the broker, and carries from then on.
+    async fn open(self: &Arc<Self>, near: TcpStream) {
+        match from_this_process(&near) {
+            Ok(true) => {}
+            Ok(false) => return tracing::warn!("another process tried to use our connection to an MQTT broker"),
+            Err(error) => return self.failed(format!("can't tell who connects to the relay's port: {error}")),
         }
-        let passed_on = CancellationToken::new();
-        let (mut near_in, mut near_out) = (near.try_clone()?, near.try_clone()?);
-        let (mut far_in, mut far_out) = (far.try_clone()?, far.try_clone()?);
-        let connection = Connection { near: near.try_clone()?, far, passed_on: passed_on.clone() };
-        {
-            let mut state = self.lock();
-            if let Some(earlier) = state.connection.replace(connection) {
-                earlier.cut();
-            }
+        let far = match self.reach().await {
+            Ok(far) => far,
+            Err(reason) => return self.failed(reason),
+        };
+        let ongoing = Ongoing { cut: CancellationToken::new(), passed_on: CancellationToken::new() };
+        let connection = Connection {
+            near,
+            far,
+            shared: Arc::clone(self),
+            cut: ongoing.cut.clone(),
+            passed_on: ongoing.passed_on.clone().drop_guard(),
+        };
+        let mut state = self.lock();
+        state.error = None;
+        if let Some(earlier) = state.connection.replace(ongoing) {
+            earlier.cut.cancel();
         }
-        let name = |which: &str| thread::Builder::new().name(format!("mqtt-{which}"));
-        let outward = move || {
-            let _passed_on = passed_on.drop_guard();
-            if pass_on(&mut near_in, &mut far_out, &mut AsItIs) == Ended::Writing {
-                // The broker is gone: what the library still writes goes nowhere, but it goes.
-                let _ = io::copy(&mut near_in, &mut io::sink());
-            }
-            let _ = far_out.shutdown(Shutdown::Write);
-        };
-        // What is encrypted can't be looked into.
-        let mut inspection: Box<dyn Inspection> =
-            if self.tunnel { Box::new(AsItIs) } else { Box::new(Screened::new(self.host_and_port.clone())) };
-        let inward = move || {
-            if pass_on(&mut far_in, &mut near_out, &mut *inspection) == Ended::Writing {
-                let _ = far_in.shutdown(Shutdown::Both);
-            }
-            // Of the two ways only this one: the library must still be able to write.
-            let _ = near_out.shutdown(Shutdown::Write);
-        };
-        name("outward").spawn(outward)?;
-        name("inward").spawn(inward)?;
-        Ok(())
+        drop(state);
+        tokio::spawn(connection.carry());
+    }
+
+    async fn reach(&self) -> Result<Far, String> {
+        let named = |error: io::Error| format!("{}: {error}", self.host_and_port);
+        let stream = connect(&self.host_and_port, self.patience()).await.map_err(named)?;
+        stream.set_nodelay(true).map_err(named)?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some(tls) => Ok(Box::new(tls.connect(stream, self.patience()).await?)),
+        }
+    }
+}
+
+fn from_this_process(near: &TcpStream) -> io::Result<bool> {
+    near.set_nodelay(true)?;
+    match (near.peer_addr()?, near.local_addr()?) {
+        (SocketAddr::V4(peer), SocketAddr::V4(local)) => is_ours(peer, local),
+        _ => Ok(false),
     }
 }
 
 /// Connects to the first of a name's addresses that answers.
-pub(super) fn reach(host_and_port: &str, patience: Duration) -> io::Result<TcpStream> {
+async fn connect(host_and_port: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in host_and_port.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, patience) {
-            Ok(far) => return Ok(far),
-            Err(error) => last = error,
+    for address in lookup_host(host_and_port).await? {
+        match timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(far)) => return Ok(far),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)
-}
-
-/// What ended a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    Reading,
-    Writing,
-}
-
-/// What is done with bytes on their way.
-trait Inspection: Send {
-    /// What of them is to be passed on; `None` when the connection is to end.
-    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]>;
-}
-
-/// Nothing.
-struct AsItIs;
-
-impl Inspection for AsItIs {
-    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        Some(bytes)
-    }
-}
-
-/// What would harm the library is stopped, and told: the first time, and then at each doubling.
-struct Screened {
-    broker: String,
-    screen: Screen,
-    changed: Changed,
-    out: Vec<u8>,
-}
-
-impl Screened {
-    fn new(broker: String) -> Self {
-        Self { broker, screen: Screen::default(), changed: Changed::default(), out: Vec::new() }
-    }
-
-    fn tell(&mut self, news: Changed) {
-        let count = |known: &mut u64, more: u64, what: &str| {
-            let before = *known;
-            *known += more;
-            if before.checked_ilog2() != known.checked_ilog2() {
-                tracing::warn!(broker = %self.broker, so_far = *known, "the MQTT broker passed on {what}");
-            }
-        };
-        count(&mut self.changed.topics, news.topics, "a topic that is not UTF-8, or has a NUL");
-        count(&mut self.changed.payloads, news.payloads, "a payload over 1 MiB; the rest of it was not read");
-    }
-}
-
-impl Inspection for Screened {
-    fn inspect<'a>(&'a mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        self.out.clear();
-        let passed = self.screen.pass(bytes, &mut self.out);
-        let news = self.screen.take_changed();
-        self.tell(news);
-        match passed {
-            Ok(()) => Some(&self.out),
-            Err(error) => {
-                tracing::warn!(broker = %self.broker, "what answers there is no MQTT broker: {error}");
-                None
-            }
-        }
-    }
-}
-
-fn pass_on(from: &mut TcpStream, to: &mut TcpStream, inspection: &mut dyn Inspection) -> Ended {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        match from.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => return Ended::Reading,
-            // One who sends what it must not is as good as gone.
-            Ok(length) => match inspection.inspect(&buffer[..length]) {
-                None => return Ended::Writing,
-                Some(passed) if to.write_all(passed).is_err() => return Ended::Writing,
-                Some(_) => {}
-            },
-        }
-    }
-}
-
-/// Answers the library's `CONNECT`. There is one place that leads to, whatever it names.
-fn grant_tunnel(mut near: &TcpStream, patience: Duration) -> io::Result<()> {
-    near.set_read_timeout(Some(patience))?;
-    let mut request = Vec::new();
-    let mut byte = [0];
-    // The library says nothing more until it has its answer. (It sends the NUL at the string's end with it.)
-    while !request.ends_with(b"\r\n\r\n") {
-        near.read_exact(&mut byte)?;
-        request.push(byte[0]);
-        if request.len() > REQUEST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no request for a tunnel"));
-        }
-    }
-    near.set_read_timeout(None)?;
-    near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Endpoint;
-
-    /// PINGRESP.
-    const PING: &[u8] = &[0xd0, 0];
-
-    fn relay(broker: &TcpListener) -> Relay {
-        let url = format!("mqtt://{}", broker.local_addr().unwrap());
-        let Endpoint::Mqtt(endpoint) = url.parse().unwrap() else { panic!("not MQTT") };
-        Relay::start(&endpoint, Duration::from_mins(1)).unwrap()
-    }
-
-    fn ends(stream: &mut TcpStream) {
-        assert!(matches!(stream.read(&mut [0; 8]), Ok(0) | Err(_)));
-    }
-
-    #[test]
-    fn a_broker_that_goes_ends_what_is_read_and_not_what_is_written() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
-        near.write_all(b"ping").unwrap();
-        let mut heard = [0; 4];
-        far.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"ping");
-        drop((far, broker));
-        assert_eq!(near.read(&mut heard).unwrap(), 0);
-        // More than all buffers on the way hold: somebody takes it.
-        for _ in 0..512 {
-            near.write_all(&vec![0; BUFFER_BYTES]).unwrap();
-        }
-    }
-
-    #[test]
-    fn nothing_gets_through_after_a_cut() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
-        far.write_all(PING).unwrap();
-        near.read_exact(&mut [0; 2]).unwrap();
-        relay.cut();
-        near.write_all(b"acknowledged").unwrap();
-        ends(&mut far);
-        ends(&mut near);
-    }
-
-    #[test]
-    fn what_was_written_before_the_end_is_passed_on() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
-        far.write_all(PING).unwrap();
-        near.read_exact(&mut [0; 2]).unwrap();
-        near.write_all(b"goodbye").unwrap();
-        drop(near);
-        relay.finish(Duration::from_mins(1));
-        drop(relay);
-        let mut heard = [0; 7];
-        far.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"goodbye");
-    }
-
-    #[test]
-    fn what_is_no_broker_is_cut_off() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let mut near = TcpStream::connect(relay.address()).unwrap();
-        let (mut far, _) = broker.accept().unwrap();
-        far.write_all(PING).unwrap();
-        near.read_exact(&mut [0; 2]).unwrap();
-        far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        ends(&mut near);
-        ends(&mut far);
-    }
-
-    #[test]
-    fn says_why_the_broker_can_not_be_reached() {
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = relay(&broker);
-        let address = broker.local_addr().unwrap();
-        drop(broker);
-        ends(&mut TcpStream::connect(relay.address()).unwrap());
-        let error = relay.take_error().unwrap();
-        assert!(error.starts_with(&format!("{address}: Connection refused")), "{error}");
-    }
 }

@@ -1,32 +1,19 @@
-//! A subscriber's end over MQTT: a message is acknowledged to the broker once its receipt was given, not before.
-//!
-//! The library acknowledges a message when our callback returns, and takes up the next one only then. So the callback
-//! waits for the receipt, and how fast receipts are given is how fast messages come.
-//!
-//! A receipt that will not be given must not end in an acknowledgement. The connection is then cut before the callback
-//! returns, so that the broker does not get it and delivers again on the next connection.
+//! A subscriber's end over MQTT: a message is acknowledged to the broker once its receipt was given, not before. How fast
+//! receipts are given is how fast messages come.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use paho_mqtt::{Message, QOS_1};
-use tokio::sync::{mpsc::Sender, oneshot};
+use paho_mqtt::QOS_1;
+use tokio::sync::{Mutex, mpsc::Sender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Wanted, client, connect_options,
     connector::{ANSWER_LIMIT, Connector, End, Failure},
-    diagnosis, relay,
     relay::Relay,
 };
 use crate::{
-    Arrival, Batch, Delivery, Incoming, LinkIndex, MqttEndpoint, Receipt, Session, SubscribeOptions, Subscription,
-    TransportError,
+    Arrival, Batch, Incoming, LinkIndex, MqttEndpoint, Session, SubscribeOptions, Subscription, TransportError,
     filter::Filter,
     subscription::{Inbox, Stopped},
     waiting::wait_for,
@@ -49,90 +36,68 @@ pub(crate) fn subscribe(
         keeps_session: options.session == Session::Kept,
         will: None,
     };
-    let relay = relay(endpoint, &wanted)?;
-    let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let listener = Arc::new(Listener {
-        inbox: Inbox { link, incoming, stop: stop.clone() },
-        filter: Filter::new(options.topics),
-        place: endpoint.to_string(),
-        up: AtomicBool::new(false),
-        said_down: AtomicBool::new(false),
-        relay: Arc::clone(&relay),
-    });
-    let receiving = Arc::clone(&listener);
-    // `None` comes with each loss of the connection, which the connector hears of by another way.
-    client.set_message_callback(move |_, message| message.iter().for_each(|message| receiving.take(message)));
-    let connector = Connector::new(
-        client,
-        Arc::clone(&relay),
-        connect_options(endpoint, &wanted, &relay)?,
-        diagnosis(endpoint, &wanted),
-        stop.clone(),
-    );
+    let inbox = Inbox { link, incoming, stop: stop.clone() };
+    let listener = Arc::new(Listener::new(inbox, Filter::new(options.topics), endpoint.to_string()));
+    let relay = Relay::start(endpoint, wanted.keepalive, Some(Arc::clone(&listener)))?;
+    let connector =
+        Connector::new(client(endpoint, &wanted, &relay)?, relay, connect_options(endpoint, &wanted), stop.clone());
     let end = SubscribingEnd { listener, subscribed: false };
     let name = format!("mqtt-{}", link.0);
     Subscription::spawn(stop, name, move || connector.run(end), || {})
         .map_err(|source| TransportError::Thread { place: endpoint.to_string(), source })
 }
 
-/// What the library's thread and the connector's thread share.
-struct Listener {
+/// What the relay's thread and the connector's thread share.
+pub(super) struct Listener {
     inbox: Inbox,
     filter: Filter,
     place: String,
-    up: AtomicBool,
-    said_down: AtomicBool,
-    relay: Arc<Relay>,
+    said: Mutex<Said>,
+}
+
+/// What was said last of the link.
+#[derive(Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    Nothing,
+    Up,
+    Down,
 }
 
 impl Listener {
-    /// Hands a message over and waits for its receipt. Returning acknowledges it.
-    fn take(&self, message: &Message) {
-        // `sensor/#` also stands for `sensor`.
-        if !self.filter.wants(message.topic().as_bytes()) {
-            return;
-        }
-        let (receipt, given) = Receipt::new();
-        let mut batch = Batch::default();
-        let (topic, payload) = (message.topic().as_bytes(), message.payload());
-        batch.push(Delivery { topic, payload, retained: message.retained(), resent: false });
-        batch.receipt = Some(receipt);
-        let handed = self.say_up().and_then(|()| self.inbox.hand(Arrival::Batch(batch)));
-        if handed.is_ok() && self.wait_for_receipt(given) {
-            return;
-        }
-        self.relay.cut();
+    /// `place` is the broker, for people.
+    pub(super) fn new(inbox: Inbox, filter: Filter, place: String) -> Self {
+        Self { inbox, filter, place, said: Mutex::default() }
+    }
+
+    pub(super) fn wants(&self, topic: &[u8]) -> bool {
+        self.filter.wants(topic)
+    }
+
+    /// Hands messages over, and waits while there is no room: that is the backpressure.
+    pub(super) async fn hand(&self, batch: Batch) -> Result<(), Stopped> {
+        self.say_up().await?;
+        self.inbox.give(Arrival::Batch(batch)).await
+    }
+
+    async fn say_up(&self) -> Result<(), Stopped> {
+        self.say(Said::Up, || Arrival::Up).await
+    }
+
+    pub(super) async fn say_down(&self, reason: &str) {
         // Whoever stopped us no longer listens.
-        let _ = self.say_down("a message could not be kept; the broker will deliver it again");
+        let _ = self.say(Said::Down, || Arrival::Down { reason: format!("{}: {reason}", self.place) }).await;
     }
 
-    /// Whether it was given; not if it was dropped, or we are told to stop.
-    fn wait_for_receipt(&self, given: oneshot::Receiver<()>) -> bool {
-        let receipt = async {
-            tokio::select! {
-                biased;
-                receipt = given => receipt.is_ok(),
-                () = self.inbox.stop.cancelled() => false,
-            }
-        };
-        wait_for(receipt, None).unwrap_or(false)
-    }
-
-    fn say_up(&self) -> Result<(), Stopped> {
-        if self.up.swap(true, Ordering::SeqCst) {
-            return Ok(());
+    /// Nothing is said twice, nor overtaken by a message that comes because of it.
+    async fn say(&self, new: Said, arrival: impl FnOnce() -> Arrival) -> Result<(), Stopped> {
+        let mut said = self.said.lock().await;
+        if *said != new {
+            self.inbox.give(arrival()).await?;
+            *said = new;
         }
-        self.said_down.store(false, Ordering::SeqCst);
-        self.inbox.hand(Arrival::Up)
-    }
-
-    fn say_down(&self, reason: &str) -> Result<(), Stopped> {
-        self.up.store(false, Ordering::SeqCst);
-        if self.said_down.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        self.inbox.hand(Arrival::Down { reason: format!("{}: {reason}", self.place) })
+        Ok(())
     }
 }
 
@@ -156,12 +121,11 @@ impl End for SubscribingEnd {
             connector.answer(connector.client.subscribe_many(&filters, &qos), Some(ANSWER_LIMIT))?;
             self.subscribed = true;
         }
-        self.listener.say_up().map_err(|Stopped| Failure::Stopped)
+        wait_for(self.listener.say_up(), None).unwrap_or(Err(Stopped)).map_err(|Stopped| Failure::Stopped)
     }
 
     fn down(&mut self, failure: &Failure) {
-        // Whoever stopped us no longer listens.
-        let _ = self.listener.say_down(&failure.to_string());
+        wait_for(self.listener.say_down(&failure.to_string()), None);
     }
 }
 

@@ -1,84 +1,74 @@
-//! [`Diagnosis`]: finds out why TLS with a broker fails, for the client library does not say. Carries no messages.
+//! TLS with an MQTT broker: what a handshake needs, and why one fails, in words.
 
-use std::{fmt, net::IpAddr, path::Path, time::Duration};
+use std::{fmt, io, net::IpAddr, path::Path, pin::Pin, time::Duration};
 
 use openssl::{
     error::ErrorStack,
-    ssl::{HandshakeError, Ssl, SslContext, SslFiletype, SslMethod, SslRef, SslVerifyMode},
+    ssl::{Error, Ssl, SslContext, SslFiletype, SslMethod, SslRef, SslVerifyMode},
     x509::X509VerifyResult,
 };
+use tokio::{net::TcpStream, time::timeout};
+use tokio_openssl::SslStream;
 
-use super::relay::reach;
-use crate::{ClientCertificate, MqttEndpoint, Security, Tls};
+use crate::{ClientCertificate, Tls};
 
-/// How long the broker may take to say that it does not like our certificate; a round trip would do.
-const VERDICT_LIMIT: Duration = Duration::from_secs(2);
 /// What OpenSSL calls the certificates that no authority we trust vouches for.
 const UNTRUSTED: [i32; 6] = [2, 7, 18, 19, 20, 21];
 const EXPIRED: i32 = 10;
 const OTHER_NAME: [i32; 2] = [62, 64];
+const NO_ANSWER: &str = "the broker ends the TLS handshake, or does not answer it";
 
-/// Tries the handshake once more, on a connection of its own and with the library that the client uses, for the reason
-/// alone.
-#[derive(Debug)]
-pub(super) struct Diagnosis {
+/// Our end of TLS with one broker.
+pub(super) struct TlsClient {
     host: String,
-    port: u16,
     tls: Tls,
-    patience: Duration,
+    context: SslContext,
 }
 
-impl Diagnosis {
-    /// `None` where there is no TLS. `patience` is how long each step may take.
-    pub(super) fn of(endpoint: &MqttEndpoint, patience: Duration) -> Option<Self> {
-        let Security::Tls(tls) = &endpoint.security else { return None };
-        Some(Self { host: endpoint.host.clone(), port: endpoint.port, tls: tls.clone(), patience })
+impl TlsClient {
+    /// Reads the files. The error names the one that can't be used.
+    pub(super) fn new(host: &str, tls: &Tls) -> Result<Self, String> {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, tls: tls.clone(), context: context(tls)? })
     }
 
-    /// What is wrong; `None` if it is not TLS.
-    pub(super) fn make(&self) -> Option<String> {
-        let stream = reach(&format!("{}:{}", self.host, self.port), self.patience).ok()?;
-        stream
-            .set_read_timeout(Some(self.patience))
-            .and_then(|()| stream.set_write_timeout(Some(self.patience)))
-            .ok()?;
-        let context = match context(&self.tls) {
-            Ok(context) => context,
-            Err(reason) => return Some(reason),
-        };
-        let ssl = self.expecting_the_host(&context).ok()?;
-        let mut stream = match ssl.connect(stream) {
-            Ok(stream) => stream,
-            Err(HandshakeError::SetupFailure(error)) => return Some(format!("TLS: {error}")),
-            Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => {
-                return Some(self.reason(failed.ssl(), failed.error()));
-            }
-        };
-        // With TLS 1.3 a broker that does not like our certificate says so only now; else it waits for us to speak.
-        stream.get_ref().set_read_timeout(Some(VERDICT_LIMIT.min(self.patience))).ok()?;
-        match stream.ssl_read(&mut [0; 8]) {
-            Err(error) if error.ssl_error().is_some() => Some(self.reason(stream.ssl(), &error)),
-            _ => None,
+    /// Makes sure that it is the broker, within `patience`. The error says what is wrong.
+    pub(super) async fn connect(&self, stream: TcpStream, patience: Duration) -> Result<SslStream<TcpStream>, String> {
+        let ssl = self.expecting_the_host().map_err(|error| format!("TLS: {error}"))?;
+        let mut stream = SslStream::new(ssl, stream).map_err(|error| format!("TLS: {error}"))?;
+        let shaken = timeout(patience, Pin::new(&mut stream).connect()).await;
+        match shaken {
+            Ok(Ok(())) => Ok(stream),
+            Ok(Err(error)) => Err(self.untrusted(stream.ssl()).unwrap_or_else(|| self.failed(&error))),
+            Err(_) => Err(NO_ANSWER.to_owned()),
         }
     }
 
-    fn expecting_the_host(&self, context: &SslContext) -> Result<Ssl, ErrorStack> {
-        let mut ssl = Ssl::new(context)?;
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = host.parse::<IpAddr>() {
+    /// Why a connection that was made broke, if it was for TLS: with TLS 1.3 a broker says only behind the handshake that it
+    /// does not like our certificate.
+    pub(super) fn why_broken(&self, error: &io::Error) -> Option<String> {
+        let error = error.get_ref()?.downcast_ref::<Error>()?;
+        error.ssl_error().is_some().then(|| self.failed(error))
+    }
+
+    fn expecting_the_host(&self) -> Result<Ssl, ErrorStack> {
+        let mut ssl = Ssl::new(&self.context)?;
+        if let Ok(address) = self.host.parse::<IpAddr>() {
             ssl.param_mut().set_ip(address)?;
         } else {
-            ssl.set_hostname(host)?;
-            ssl.param_mut().set_host(host)?;
+            ssl.set_hostname(&self.host)?;
+            ssl.param_mut().set_host(&self.host)?;
         }
         Ok(ssl)
     }
 
-    fn reason(&self, ssl: &SslRef, error: &openssl::ssl::Error) -> String {
+    fn untrusted(&self, ssl: &SslRef) -> Option<String> {
         let verdict = ssl.verify_result();
-        if verdict != X509VerifyResult::OK {
-            return format!("{} ({})", self.broken_trust(verdict), verdict.error_string());
-        }
+        let broken = || format!("{} ({})", self.broken_trust(verdict), verdict.error_string());
+        (verdict != X509VerifyResult::OK).then(broken)
+    }
+
+    fn failed(&self, error: &Error) -> String {
         let stack = error.ssl_error().map(ToString::to_string).unwrap_or_default();
         // `tlsv13 alert certificate required`, and so on: an alert is what the other side says.
         match error.ssl_error().and_then(|stack| stack.errors().first()?.reason()).filter(|said| said.contains("alert"))
@@ -90,7 +80,7 @@ impl Diagnosis {
                 format!("the broker wants a client certificate, cert= and key= ({said})")
             }
             Some(said) => format!("the broker refuses our certificate, or TLS with us ({said})"),
-            None if stack.is_empty() => "the broker ends the TLS handshake, or does not answer it".to_owned(),
+            None if stack.is_empty() => NO_ANSWER.to_owned(),
             None => format!("TLS with the broker fails: {stack}"),
         }
     }
@@ -112,7 +102,7 @@ impl Diagnosis {
 }
 
 /// What a handshake needs, read from the files. The error names the file.
-pub(super) fn context(tls: &Tls) -> Result<SslContext, String> {
+fn context(tls: &Tls) -> Result<SslContext, String> {
     let mut context = SslContext::builder(SslMethod::tls_client()).map_err(|error| format!("TLS: {error}"))?;
     context.set_verify(SslVerifyMode::PEER);
     match &tls.ca {

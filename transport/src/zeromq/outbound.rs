@@ -22,6 +22,10 @@ const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Opens a publisher's end.
 pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
+    Ok(Box::new(opened(endpoint, options)?))
+}
+
+fn opened(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Result<ZmqOutbound, TransportError> {
     let settings = SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive };
     let curve = Curve::read(&endpoint.lock)?;
     let context = zmq::Context::new();
@@ -33,7 +37,7 @@ pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Resul
     })?;
     let address = open(&socket, endpoint)?;
     tracing::debug!("publishing at {address}");
-    Ok(Box::new(ZmqOutbound {
+    Ok(ZmqOutbound {
         socket,
         monitor,
         gate,
@@ -50,7 +54,7 @@ pub(crate) fn publish(endpoint: &ZmqEndpoint, options: &PublishOptions) -> Resul
         since_look: 0,
         full: false,
         taken: 0,
-    }))
+    })
 }
 
 fn sockets(
@@ -154,6 +158,7 @@ impl ZmqOutbound {
         socket.set_ipv6(self.socket.is_ipv6()?)?;
         socket.connect(&self.address)?;
         (self.socket, self.monitor) = (socket, monitor);
+        self.redial.renewed();
         self.asked.clear();
         Ok(())
     }
@@ -264,5 +269,46 @@ impl Outbound for ZmqOutbound {
         // libzmq doesn't say how much was left; at most what a pipe holds.
         let ended_in_time = Clock.now().monotonic.since(start) < limit;
         Unsent(if ended_in_time { 0 } else { taken.min(settings.high_water_mark as u64) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::Endpoint;
+
+    #[test]
+    fn a_peer_that_left_and_a_handshake_that_failed_since_end_in_one_connection() {
+        let context = zmq::Context::new();
+        let listening = |address: &str| {
+            let socket = context.socket(zmq::XSUB).unwrap();
+            socket.set_linger(0).unwrap();
+            socket.bind(address).unwrap();
+            socket.send(vec![1], 0).unwrap();
+            socket
+        };
+        let first = listening("tcp://127.0.0.1:*");
+        let address = first.get_last_endpoint().unwrap().unwrap();
+        let Endpoint::Zmq(endpoint) = format!("zmq+{address}").parse().unwrap() else { panic!("not ZeroMQ") };
+        let mut outbound = opened(&endpoint, &PublishOptions::default()).unwrap();
+        // The peer's socket takes us in when it is used.
+        while !outbound.wait_ready("beat/x", Duration::from_millis(10)) {
+            assert_eq!(first.recv_bytes(zmq::DONTWAIT), Err(zmq::Error::EAGAIN));
+        }
+        // It goes, and in its place is something that hangs up. Nobody looks meanwhile.
+        first.unbind(&address).unwrap();
+        drop(first);
+        let stranger = std::iter::repeat_with(|| TcpListener::bind(address.strip_prefix("tcp://").unwrap()))
+            .find_map(Result::ok)
+            .unwrap();
+        for _ in 0..3 {
+            drop(stranger.accept().unwrap());
+        }
+        drop(stranger);
+        outbound.look().unwrap();
+        assert_eq!(outbound.rebuilt, 1, "its peer had left");
+        assert_eq!(outbound.redial.left(Clock.now().monotonic), None, "the new socket connects once");
     }
 }

@@ -49,6 +49,11 @@ impl Redial {
         self.backoff.reset();
     }
 
+    /// The socket was made anew and connects by itself: trying again would connect it twice.
+    pub(super) fn renewed(&mut self) {
+        self.due = None;
+    }
+
     /// How long until the next try; `None` while libzmq looks after it.
     pub(super) fn left(&self, now: Monotonic) -> Option<Duration> {
         self.due.map(|due| due.since(now))

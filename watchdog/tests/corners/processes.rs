@@ -245,3 +245,71 @@ fn a_backlog_that_is_taken_in_for_many_thresholds_revives_no_process_of_this_hos
         assert_eq!(bench.hear(second + 62, FIRST, &header), State::Dead, "sent at {second} s, before its end");
     }
 }
+
+#[test]
+fn an_end_while_blind_is_no_verdict_and_no_secret() {
+    let mut bench = Bench::new();
+    let told = |bench: &Bench, seconds| {
+        let detail = bench.watchdog.detail(at(seconds), "light").unwrap();
+        detail.evidence.iter().map(|evidence| evidence.fact.to_string()).collect::<Vec<_>>()
+    };
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &of(process(7, 1)));
+    bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.watchdog.touched(usize::MAX);
+    assert_eq!(bench.then(20, end), State::Blind);
+    assert_eq!(told(&bench, 20), ["link down: first: reset", "no such process"]);
+    assert_eq!(bench.watchdog.touched(usize::MAX), [0], "it is shown");
+    // Its link is down again before anybody judges.
+    bench.then(30, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(30, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    assert_eq!(told(&bench, 30), ["link down: first: reset", "no such process"]);
+    bench.then(40, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(41, |_, _| ()), State::Dead);
+    assert_eq!((bench.flip().at, bench.flip().noticed_at), (at(20).utc, at(41).utc));
+}
+
+#[test]
+fn an_end_that_is_put_off_for_a_goodbye_is_told_though_its_link_goes_down_meanwhile() {
+    let mut bench = Bench::new();
+    let slow = |watchdog: &mut Watchdog, now: Now| {
+        let header = Header { sent_at: Some(now.utc.minus(Duration::from_secs(1))), ..of(process(7, 1)) };
+        say(watchdog, now, Kind::Beat, Some(FIRST), &header)
+    };
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(10, slow);
+    assert_eq!(bench.then(20, end), State::Alive);
+    assert_eq!(bench.then(20, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+    assert_eq!(bench.flip().evidence.last().unwrap().fact, Fact::Gone);
+    bench.then(30, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.then(31, |_, _| ()), State::Dead);
+    assert_eq!((bench.flip().at, bench.flip().noticed_at), (at(20).utc, at(31).utc));
+}
+
+#[test]
+fn no_goodbye_is_waited_for_after_a_will() {
+    let mut bench = Bench::new();
+    let say_late = |watchdog: &mut Watchdog, now: Now, kind| {
+        let header = Header { sent_at: Some(now.utc.minus(Duration::from_secs(1))), ..of(process(7, 1)) };
+        say(watchdog, now, kind, Some(FIRST), &header)
+    };
+    let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(10, |watchdog, now| say_late(watchdog, now, Kind::Beat));
+    bench.then(20, |watchdog, now| say_late(watchdog, now, Kind::Rip));
+    let state = bench.then(20, |watchdog, now| {
+        let question =
+            Question { publisher: "light".parse().unwrap(), process: process(7, 1), asked_at: now.monotonic };
+        watchdog.answer(now, &question, seen(runs()));
+    });
+    assert_eq!(state, State::Alive);
+    assert_eq!(bench.then(20, end), State::Dead);
+
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.then(10, |watchdog, now| say_late(watchdog, now, Kind::Beat));
+    assert_eq!(bench.then(20, end), State::Alive);
+    assert_eq!(bench.then(20, |watchdog, now| say_late(watchdog, now, Kind::Rip)), State::Dead);
+}

@@ -114,7 +114,7 @@ impl Broker {
                 // One of them comes to the end of all numbers.
                 let begin = if place == (1, 3) { u64::MAX - 20 } else { 0 };
                 let (id, process) = (publisher_id(*publisher), process(*of));
-                for step in 0..u64::from(count % 32) + 1 {
+                for step in 0..=u64::from(count % 32) {
                     let lost = if step == 0 { u64::from(lost % 8) } else { 0 };
                     let next = self.next.entry(place).or_insert(begin);
                     let Some(number) = next.checked_add(lost).filter(|number| *number < u64::MAX) else { return };
