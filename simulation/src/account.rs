@@ -13,6 +13,8 @@ pub(crate) struct Account {
     pub retained: u64,
     /// The links on which anything came that was not retained.
     pub links: Vec<usize>,
+    /// Whether anything did since the watchdog's last start: which links those are may be forgotten in a crash.
+    pub heard: bool,
     /// Since when it could be heard without a break.
     pub seen_since: Option<Monotonic>,
     pub will: bool,

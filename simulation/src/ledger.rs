@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use lastbeat_watchdog::{Cause, Dead, Fact, Flip, Output, Reception, State, Status, WatchRules, Watchdog};
+use lastbeat_watchdog::{
+    BEHIND_AT_MOST, Cause, Dead, Fact, Flip, LinkNumber, Output, Reception, State, Status, WatchRules, Watchdog,
+};
 use lastbeat_wire::{Kind, Monotonic, Now, PublisherId, UtcNanos};
 
 use crate::account::Account;
@@ -40,42 +42,67 @@ pub struct Ledger {
     rules: WatchRules,
     accounts: HashMap<PublisherId, Account>,
     links_up: Vec<Option<Monotonic>>,
+    /// Until when nobody is judged by a silence on a link, since its broker delivered what it kept, as was last said.
+    behind_until: Vec<Monotonic>,
     settled_at: Monotonic,
+    held_up_at: Monotonic,
     /// By how much the loop around the watchdog may be late.
     late: Duration,
 }
 
 impl Ledger {
-    /// The books on a watchdog with these rules, whose loop is never late by more than `late` unless it stalls.
+    /// The books on a watchdog with these rules, whose loop is never late by more than `late` unless it is held up or stalls.
     pub fn new(rules: &WatchRules, late: Duration) -> Self {
         let links_up = vec![None; rules.links.len()];
         let accounts = rules.publishers.keys().map(|id| (id.clone(), Account::default())).collect();
-        Self { rules: rules.clone(), accounts, links_up, settled_at: Monotonic(0), late }
+        let behind_until = vec![Monotonic(0); rules.links.len()];
+        Self {
+            rules: rules.clone(),
+            accounts,
+            links_up,
+            behind_until,
+            settled_at: Monotonic(0),
+            held_up_at: Monotonic(0),
+            late,
+        }
     }
 
     /// The watchdog was started again.
     pub fn restarted(&mut self, now: Now) {
         self.links_up.fill(None);
+        self.behind_until.fill(Monotonic(0));
         self.settled_at = now.monotonic;
         for account in self.accounts.values_mut() {
             account.last_flip_at = None;
             account.seen_since = None;
             account.threshold = None;
+            account.heard = false;
         }
     }
 
     /// A crash took what was not written: what the watchdog was given back is all that it was told.
     pub fn adopt(&mut self, given_back: impl IntoIterator<Item = Status>) {
-        for account in self.accounts.values_mut() {
+        let mut links = HashMap::new();
+        for (id, account) in &mut self.accounts {
             (account.taken_in, account.retained, account.duplicates, account.told) = (0, 0, 0, None);
+            links.insert(id.clone(), std::mem::take(&mut account.links));
         }
         for status in given_back {
             let account = self.accounts.entry(status.publisher.clone()).or_default();
+            // Where it was heard is forgotten with that it was.
+            if status.last_heard.is_some() {
+                account.links = links.remove(&status.publisher).unwrap_or_default();
+            }
             (account.taken_in, account.retained) = (status.counts.messages, status.counts.retained);
             account.duplicates = status.counts.duplicates;
             account.threshold = Some(status.threshold);
             account.told = (status.state != State::Unseen).then_some((status.state, status.since));
         }
+    }
+
+    /// The loop was late, and by less than what counts as not having run: what was due is done now.
+    pub fn held_up(&mut self, now: Now) {
+        self.held_up_at = now.monotonic;
     }
 
     /// The watchdog did not run until now: what waits is taken in before anybody is judged.
@@ -116,9 +143,12 @@ impl Ledger {
         if matches!(reception, Reception::Retained | Reception::Duplicate) {
             promised!(publisher, unchanged, "a message that is {reception:?} changed a state: {before:?} {after:?}");
         }
-        if !matches!(reception, Reception::Retained) && kind != Kind::Rip && !account.links.contains(&link) {
-            account.links.push(link);
-            account.look(&self.links_up);
+        if !matches!(reception, Reception::Retained) && kind != Kind::Rip {
+            account.heard = true;
+            if !account.links.contains(&link) {
+                account.links.push(link);
+                account.look(&self.links_up);
+            }
         }
         Ok(reception)
     }
@@ -173,6 +203,7 @@ impl Ledger {
         statuses: impl IntoIterator<Item = Status>,
         processes: &Processes,
     ) -> Result<(), Broken> {
+        self.check_behind(now, watchdog)?;
         for flip in flips {
             self.check_flip(now, flip, processes)?;
         }
@@ -194,6 +225,31 @@ impl Ledger {
             return Err(Broken { publisher: None, what });
         }
         Ok(())
+    }
+
+    /// Nobody is judged by a silence on a link while its broker delivers what it kept; that is said of links that are up, of no more
+    /// than the time to settle at once, and no longer than may be.
+    fn check_behind(&mut self, now: Now, watchdog: &Watchdog) -> Result<(), Broken> {
+        for (number, known) in (0..).zip(&mut self.behind_until) {
+            let until = watchdog.behind_until(LinkNumber(number)).filter(|until| *until > now.monotonic);
+            let Some(until) = until else { continue };
+            let up_since = self.links_up[usize::from(number)];
+            let longest = up_since.map(|up| up.plus(BEHIND_AT_MOST).min(now.monotonic).plus(self.rules.settle));
+            if longest.is_none_or(|longest| until > longest) {
+                let what = format!("link {number} is up since {up_since:?}, and nobody is judged until {until:?}");
+                return Err(Broken { publisher: None, what });
+            }
+            *known = until.max(*known);
+        }
+        Ok(())
+    }
+
+    /// Until when a publisher was not to be judged, as was last said of the links on which it may be heard.
+    pub fn put_off_until(&self, publisher: &PublisherId) -> Monotonic {
+        let account = self.accounts.get(publisher).filter(|account| account.heard);
+        let may_be_heard = |link: &usize| account.is_none_or(|account| account.links.contains(link));
+        let links = (0..self.behind_until.len()).filter(may_be_heard);
+        links.map(|link| self.behind_until[link]).max().unwrap_or_default()
     }
 
     fn check_flip(&mut self, now: Now, flip: &Flip, processes: &Processes) -> Result<(), Broken> {
@@ -265,7 +321,7 @@ impl Ledger {
             promised!(id, flip.silence == Some(threshold), "not at its deadline: {flip:?}");
             let noticed_after = now.utc.since(flip.at);
             let in_time = noticed_after <= self.rules.probe_limit + self.late * 2;
-            promised!(id, in_time || self.unsettled(now), "noticed {noticed_after:?} late: {flip:?}");
+            promised!(id, in_time || self.unsettled(now, id), "noticed {noticed_after:?} late: {flip:?}");
         }
         if matches!(flip.from, State::Blind | State::Unseen) && !ended {
             let watched = seen_since.map(|since| now.monotonic.since(since));
@@ -309,7 +365,7 @@ impl Ledger {
         let id = &status.publisher;
         let limit = self.rules.probe_limit;
         let bound = status.threshold + limit + self.late * 2;
-        let late = !self.unsettled(now);
+        let late = !self.unsettled(now, id);
         match status.state {
             State::Alive => {
                 let silence = status.silence.unwrap_or_default();
@@ -329,8 +385,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn unsettled(&self, now: Now) -> bool {
-        now.monotonic <= self.settled_at.plus(self.rules.probe_limit + self.late * 2)
+    /// Whether it was not to be judged until just now.
+    fn unsettled(&self, now: Now, publisher: &PublisherId) -> bool {
+        let since = self.settled_at.max(self.held_up_at).max(self.put_off_until(publisher));
+        now.monotonic <= since.plus(self.rules.probe_limit + self.late * 2)
     }
 
     /// Looks who can be heard now, and since when: on a link that is only now known to be one of its own, since that is up.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use lastbeat_log::{AppendError, Log, Position};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
-    Attend, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status, Unwatched,
-    Watchdog,
+    Attend, BootClock, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status,
+    Unwatched, Watchdog,
 };
 use lastbeat_wire::{
     Body, Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
@@ -185,7 +185,7 @@ impl<J: Journal> Intake<J> {
             }
             Err(error) => {
                 self.refuse(now, link, delivery, Reason::Topic, &error.to_string());
-                self.keep_refused(received_at, delivery, &error.to_string(), room);
+                self.keep_refused(now, received_at, delivery, &error.to_string(), room);
                 return;
             }
         };
@@ -234,12 +234,13 @@ impl<J: Journal> Intake<J> {
                         self.recoverer.came(now.monotonic, topic.publisher, process, &self.watchdog);
                     }
                     let Delivery { topic, payload, retained, resent } = delivery;
-                    let message = Message { received_at, retained, late, resent, topic, payload };
+                    let clock = self.boot_clock(now);
+                    let message = Message { received_at, clock, retained, late, resent, topic, payload };
                     self.keep(kind::MESSAGE, &[message.head().as_ref(), topic, payload]);
                 }
                 Err((reason, error)) => {
                     self.refuse(now, link, delivery, reason, &error);
-                    self.keep_refused(received_at, delivery, &error, room);
+                    self.keep_refused(now, received_at, delivery, &error, room);
                 }
             },
         }
@@ -300,16 +301,21 @@ impl<J: Journal> Intake<J> {
     }
 
     /// Keeps a message that can't be taken in, with the reason.
-    fn keep_refused(&mut self, received_at: UtcNanos, delivery: Delivery<'_>, reason: &str, room: bool) {
+    fn keep_refused(&mut self, now: Now, received_at: UtcNanos, delivery: Delivery<'_>, reason: &str, room: bool) {
         if room {
             let topic = &delivery.topic[..delivery.topic.len().min(1024)];
             let payload = &delivery.payload[..delivery.payload.len().min(REFUSED_PAYLOAD_BYTES)];
-            let message =
-                Message { received_at, retained: delivery.retained, late: false, resent: false, topic, payload };
+            let (clock, retained) = (self.boot_clock(now), delivery.retained);
+            let message = Message { received_at, clock, retained, late: false, resent: false, topic, payload };
             self.record(&Record::Refused { message, reason: Cow::Borrowed(reason) });
         } else {
             self.turn_away();
         }
+    }
+
+    /// The monotonic clock, where it is known of which boot it is.
+    fn boot_clock(&self, now: Now) -> Option<BootClock> {
+        self.watchdog.boot().map(|boot| BootClock::of(boot, now.monotonic))
     }
 
     /// Strictly increasing, so that a point without a time of its own has one that no other has. A wall clock that is

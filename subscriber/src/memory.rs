@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use lastbeat_log::{LogHandle, Position};
-use lastbeat_watchdog::{Heard, Snapshot, Watchdog};
+use lastbeat_watchdog::{Heard, Snapshot, Stamp, Timing, Watchdog};
 use lastbeat_wire::{Header, Now, Topic, UtcNanos, decode};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,7 @@ pub fn bring_back(
     kept: Option<Kept>,
     log: &LogHandle,
 ) -> anyhow::Result<Option<UtcNanos>> {
-    let Restored { from, mut watched_until, timed_by } = restore(watchdog, now, kept);
+    let Restored { from, mut watched_until, timing } = restore(watchdog, now, kept);
     if from > log.progress().borrow().written {
         return Ok(watched_until);
     }
@@ -147,7 +147,7 @@ pub fn bring_back(
         }
         for record in batch.iter() {
             match Record::decode(record.kind, record.body) {
-                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, timed_by, &record)),
+                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, &timing, &record)),
                 Err(error) => tracing::warn!("the log at {}: {error}", record.position),
             }
         }
@@ -161,8 +161,8 @@ pub struct Restored {
     pub from: Position,
     /// Until when the watchdog watched, if it ever did.
     pub watched_until: Option<UtcNanos>,
-    /// An instant by which the records are timed.
-    pub timed_by: Now,
+    /// How the records are timed.
+    pub timing: Timing,
 }
 
 /// Gives the watchdog its snapshot back.
@@ -170,36 +170,33 @@ pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Restore
     match kept {
         Some(kept) => {
             let (from, at) = (Position(kept.position), kept.snapshot.at);
-            let timed_by = watchdog.restore(now, kept.snapshot);
-            Restored { from, watched_until: Some(at), timed_by }
+            let timing = watchdog.restore(now, kept.snapshot);
+            Restored { from, watched_until: Some(at), timing }
         }
-        None => Restored { from: Position::START, watched_until: None, timed_by: now },
+        None => Restored { from: Position::START, watched_until: None, timing: Timing::new(now, watchdog.boot()) },
     }
 }
 
 /// Tells the watchdog a record of the time before; the record's own time.
-pub fn replay(watchdog: &mut Watchdog, now: Now, timed_by: Now, record: &Record<'_>) -> Option<UtcNanos> {
+pub fn replay(watchdog: &mut Watchdog, now: Now, timing: &Timing, record: &Record<'_>) -> Option<UtcNanos> {
     match record {
-        Record::Message(message) => replay_message(watchdog, now, timed_by, message, true),
+        Record::Message(message) => replay_message(watchdog, timing, message, true),
         // One that was refused is refused again, and shows as before that its publisher lives.
-        Record::Refused { message, .. } => replay_message(watchdog, now, timed_by, message, false),
+        Record::Refused { message, .. } => replay_message(watchdog, timing, message, false),
         Record::Flip(flip) => watchdog.replay(now, flip),
         Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
     }
     record.time()
 }
 
-fn replay_message(watchdog: &mut Watchdog, now: Now, timed_by: Now, message: &Message<'_>, was_read: bool) {
+fn replay_message(watchdog: &mut Watchdog, timing: &Timing, message: &Message<'_>, was_read: bool) {
     let Ok(topic) = Topic::parse(message.topic) else { return };
     let decoded = decode(topic.kind, message.payload);
     let nothing = Header::default();
-    // A monotonic clock is the same over a restart of the program; where the host was restarted too, nothing that is
-    // due by it is judged before it was watched anew.
-    let received_at = message.received_at;
-    let after = timed_by.monotonic.plus(received_at.since(timed_by.utc));
-    let monotonic = after.minus(timed_by.utc.since(received_at)).min(now.monotonic);
+    let header = decoded.as_ref().map_or(&nothing, |message| &message.header);
+    let (came_at, header) = timing.of(Stamp { utc: message.received_at, clock: message.clock }, header);
     watchdog.heard(
-        Now { monotonic, utc: message.received_at },
+        came_at,
         &Heard {
             publisher: topic.publisher,
             kind: topic.kind,
@@ -207,7 +204,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, timed_by: Now, message: &Me
             retained: message.retained,
             resent: message.resent,
             readable: was_read && decoded.is_ok(),
-            header: decoded.as_ref().map_or(&nothing, |message| &message.header),
+            header: &header,
             log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
         },
     );
@@ -216,7 +213,7 @@ fn replay_message(watchdog: &mut Watchdog, now: Now, timed_by: Now, message: &Me
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lastbeat_watchdog::{HostView, LinkNumber, Reception, WatchRules};
+    use lastbeat_watchdog::{BootClock, HostView, LinkNumber, Reception, WatchRules};
     use lastbeat_wire::{BootId, Encoding, HostId, Monotonic, ProcessIdentity, encode};
 
     #[test]
@@ -234,49 +231,106 @@ mod tests {
         assert_eq!(memory.load().unwrap().unwrap().snapshot.at, UtcNanos(3));
     }
 
-    #[test]
-    fn a_wall_clock_that_was_stepped_while_the_watchdog_was_away_makes_nobody_late() {
-        const SECOND: u64 = 1_000_000_000;
-        let own = ProcessIdentity { host: HostId(1), boot: BootId(1), pid_namespace: 1, pid: 1, start: 1 };
-        let process = ProcessIdentity { host: HostId(2), boot: BootId(2), ..own };
-        let rules = WatchRules {
-            links: vec!["only".to_owned()],
-            host: Some(HostView { process: own, booted_at: UtcNanos(0) }),
-            ..WatchRules::default()
-        };
-        let at = |seconds: u64, step: i64| Now {
-            monotonic: Monotonic(seconds * SECOND),
-            utc: UtcNanos(i64::try_from(seconds * SECOND).unwrap() + step * 1_000_000_000),
-        };
-        let beat = |seconds: u64| {
-            let sent_at = Some(at(seconds, 0).utc);
-            let header =
-                Header { process: Some(process), sent_at, uptime: Some(seconds * SECOND), ..Header::default() };
-            encode(&lastbeat_wire::Message { header, ..Default::default() }, Encoding::Json)
-        };
-        let mut watchdog = Watchdog::new(rules.clone(), at(1000, 0));
-        replay_payload(&mut watchdog, at(1000, 0), at(1000, 0), &beat(1000));
-        let kept = Kept::new(Position(0), watchdog.snapshot(at(1001, 0)));
-        // It ends after one more beat; then its clock is put forward by an hour.
-        let now = at(1030, 3600);
-        let mut watchdog = Watchdog::new(rules, now);
-        let Restored { timed_by, watched_until, .. } = restore(&mut watchdog, now, Some(kept));
-        replay_payload(&mut watchdog, now, timed_by, &beat(1010));
-        watchdog.begin(now, watched_until);
-        watchdog.link_up(now, LinkNumber(0));
-        let payload = beat(1031);
-        let message = decode(lastbeat_wire::Kind::Beat, &payload).unwrap();
-        let link = Some(LinkNumber(0));
-        let (kind, header) = (lastbeat_wire::Kind::Beat, &message.header);
-        let heard =
-            Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None };
-        assert_eq!(watchdog.heard(at(1031, 3600), &heard), Reception::Live);
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Seconds on the monotonic clock, and by how many the wall clock was stepped.
+    fn at(seconds: u64, step: i64) -> Now {
+        let utc = UtcNanos(i64::try_from(seconds * SECOND).unwrap() + step * 1_000_000_000);
+        Now { monotonic: Monotonic(seconds * SECOND), utc }
     }
 
-    fn replay_payload(watchdog: &mut Watchdog, now: Now, timed_by: Now, payload: &[u8]) {
-        let received_at = decode(lastbeat_wire::Kind::Beat, payload).unwrap().header.sent_at.unwrap();
+    fn identity(host: u64, boot: u128) -> ProcessIdentity {
+        ProcessIdentity { host: HostId(host), boot: BootId(boot), pid_namespace: 1, pid: 1, start: 1 }
+    }
+
+    fn rules(own: ProcessIdentity) -> WatchRules {
+        let host = Some(HostView { process: own, booted_at: UtcNanos(0) });
+        WatchRules { links: vec!["only".to_owned()], host, ..WatchRules::default() }
+    }
+
+    fn beat(seconds: u64) -> Vec<u8> {
+        beat_by(at(seconds, 0), seconds)
+    }
+
+    /// What another host sends that was started when ours was, by its own wall clock.
+    fn beat_by(clock: Now, seconds: u64) -> Vec<u8> {
+        let (process, sent_at) = (Some(identity(2, 2)), Some(clock.utc));
+        let header = Header { process, sent_at, uptime: Some(seconds * SECOND), ..Header::default() };
+        encode(&lastbeat_wire::Message { header, ..Default::default() }, Encoding::Json)
+    }
+
+    fn replay_beat(watchdog: &mut Watchdog, now: Now, timing: &Timing, came_at: Stamp, payload: &[u8]) {
+        let Stamp { utc: received_at, clock } = came_at;
         let message =
-            Message { received_at, retained: false, late: false, resent: false, topic: b"beat/light", payload };
-        replay(watchdog, now, timed_by, &Record::Message(message));
+            Message { received_at, clock, retained: false, late: false, resent: false, topic: b"beat/light", payload };
+        replay(watchdog, now, timing, &Record::Message(message));
+    }
+
+    /// As an early version wrote it, and as it is written.
+    fn by_wall(now: Now) -> Stamp {
+        Stamp { utc: now.utc, clock: None }
+    }
+
+    fn by_both(now: Now) -> Stamp {
+        Stamp { utc: now.utc, clock: Some(BootClock::of(BootId(1), now.monotonic)) }
+    }
+
+    fn hear(watchdog: &mut Watchdog, now: Now, payload: &[u8]) -> Reception {
+        let message = decode(lastbeat_wire::Kind::Beat, payload).unwrap();
+        let (kind, header, link) = (lastbeat_wire::Kind::Beat, &message.header, Some(LinkNumber(0)));
+        let heard =
+            Heard { publisher: "light", kind, link, retained: false, resent: false, readable: true, header, log: None };
+        watchdog.heard(now, &heard)
+    }
+
+    /// A start at `now` with a snapshot made at 1001 s, after a first beat at 1000 s if it is to be known by then, and then
+    /// with beats that stand in the log.
+    fn started(now: Now, own: ProcessIdentity, known: bool, logged: &[(Stamp, Vec<u8>)]) -> Watchdog {
+        let mut watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        watchdog.link_up(at(1000, 0), LinkNumber(0));
+        if known {
+            hear(&mut watchdog, at(1000, 0), &beat(1000));
+        }
+        let kept = Kept::new(Position(0), watchdog.snapshot(at(1001, 0)));
+        let mut watchdog = Watchdog::new(rules(own), now);
+        let Restored { timing, watched_until, .. } = restore(&mut watchdog, now, Some(kept));
+        for (came_at, payload) in logged {
+            replay_beat(&mut watchdog, now, &timing, *came_at, payload);
+        }
+        watchdog.begin(now, watched_until);
+        watchdog.link_up(now, LinkNumber(0));
+        watchdog
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_stepped_while_the_watchdog_was_away_makes_nobody_late() {
+        for stamp in [by_wall, by_both] {
+            let mut watchdog = started(at(1030, 3600), identity(1, 1), true, &[(stamp(at(1010, 0)), beat(1010))]);
+            assert_eq!(hear(&mut watchdog, at(1031, 3600), &beat(1031)), Reception::Live);
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_stepped_since_the_snapshot_makes_nobody_late() {
+        // Sent just before both clocks were put back by an hour, and taken in just after.
+        let logged = [(by_both(at(1005, -3600)), beat(1005))];
+        for known in [false, true] {
+            let mut watchdog = started(at(1030, -3600), identity(1, 1), known, &logged);
+            let sent = |seconds| beat_by(at(seconds, -3600), seconds);
+            assert_eq!(hear(&mut watchdog, at(1031, -3600), &sent(1031)), Reception::Live);
+            assert_eq!(hear(&mut watchdog, at(1100, -3600), &sent(1032)), Reception::Late);
+        }
+    }
+
+    #[test]
+    fn a_sender_whose_wall_clock_was_stepped_while_this_host_was_rebooted_is_not_late() {
+        // This host is started again at 1020 s of its old clock; the sender's wall clock is put back by an hour.
+        let now = |seconds: u64| Now { utc: at(1020 + seconds, 0).utc, ..at(seconds, 0) };
+        let stepped = |seconds| beat_by(at(seconds, -3600), seconds);
+        for (known, logged) in [(true, vec![]), (false, vec![(by_both(at(1010, 0)), beat(1010))])] {
+            let mut watchdog = started(now(30), identity(1, 3), known, &logged);
+            assert_eq!(hear(&mut watchdog, now(31), &stepped(1051)), Reception::Live);
+            assert_eq!(hear(&mut watchdog, now(140), &stepped(1052)), Reception::Late);
+        }
     }
 }

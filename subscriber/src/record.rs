@@ -3,19 +3,21 @@
 //! A message is kept as it came. The bytes are little-endian:
 //!
 //! ```text
-//! message  received_at i64 | flags u8 | topic length u16 | topic | payload
-//! refused  received_at i64 | flags u8 | topic length u16 | topic | reason length u16 | reason | payload
+//! message  received_at i64 | flags u8 | clock | topic length u16 | topic | payload
+//! refused  received_at i64 | flags u8 | clock | topic length u16 | topic | reason length u16 | reason | payload
 //! others   JSON
+//! clock    boot u32 | monotonic u64, where the flag for it is set
 //! ```
 
 use std::borrow::Cow;
 
-use lastbeat_watchdog::{Flip, Notice, Status, Unwatched};
-use lastbeat_wire::UtcNanos;
+use lastbeat_watchdog::{BootClock, Flip, Notice, Status, Unwatched};
+use lastbeat_wire::{Monotonic, UtcNanos};
 
 const RETAINED: u8 = 1;
 const LATE: u8 = 2;
 const RESENT: u8 = 4;
+const CLOCK: u8 = 8;
 
 /// One thing that was taken in or found out.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,8 @@ impl Record<'_> {
 pub struct Message<'a> {
     /// When it was taken in. Strictly increasing over all messages of one subscriber.
     pub received_at: UtcNanos,
+    /// When that was by the monotonic clock, which no step of the wall clock disturbs; `None` in the logs of early versions.
+    pub clock: Option<BootClock>,
     /// Whether a broker had kept it: history, stored only if it bears its own time.
     pub retained: bool,
     /// Whether it was no sign of life any more when it came.
@@ -71,7 +75,10 @@ pub struct Message<'a> {
 
 /// What stands in front of a message's topic.
 #[derive(Debug, Clone, Copy)]
-pub struct MessageHead([u8; 11]);
+pub struct MessageHead {
+    bytes: [u8; 23],
+    length: usize,
+}
 
 /// Why a record could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -121,18 +128,31 @@ impl Message<'_> {
     pub fn head(&self) -> MessageHead {
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         let flags = flag(self.retained, RETAINED) | flag(self.late, LATE) | flag(self.resent, RESENT);
+        let flags = flags | flag(self.clock.is_some(), CLOCK);
         let length = u16::try_from(self.topic.len()).expect("invariant: topics are shorter than 64 KiB");
-        let mut head = [0; 11];
-        head[..8].copy_from_slice(&self.received_at.0.to_le_bytes());
-        head[8] = flags;
-        head[9..].copy_from_slice(&length.to_le_bytes());
-        MessageHead(head)
+        let mut head = MessageHead { bytes: [0; 23], length: 0 };
+        head.push(&self.received_at.0.to_le_bytes());
+        head.push(&[flags]);
+        if let Some(BootClock { boot, monotonic }) = self.clock {
+            head.push(&boot.to_le_bytes());
+            head.push(&monotonic.0.to_le_bytes());
+        }
+        head.push(&length.to_le_bytes());
+        head
+    }
+}
+
+impl MessageHead {
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.bytes[self.length..end].copy_from_slice(bytes);
+        self.length = end;
     }
 }
 
 impl AsRef<[u8]> for MessageHead {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes[..self.length]
     }
 }
 
@@ -187,9 +207,18 @@ impl<'a> Message<'a> {
     fn decode(body: &'a [u8]) -> Option<Self> {
         let (time, rest) = body.split_first_chunk::<8>()?;
         let (flags, rest) = rest.split_first()?;
+        let (clock, rest) = if flags & CLOCK == 0 {
+            (None, rest)
+        } else {
+            let (boot, rest) = rest.split_first_chunk::<4>()?;
+            let (monotonic, rest) = rest.split_first_chunk::<8>()?;
+            let monotonic = Monotonic(u64::from_le_bytes(*monotonic));
+            (Some(BootClock { boot: u32::from_le_bytes(*boot), monotonic }), rest)
+        };
         let (topic, payload) = sized(rest)?;
         Some(Self {
             received_at: UtcNanos(i64::from_le_bytes(*time)),
+            clock,
             retained: flags & RETAINED != 0,
             late: flags & LATE != 0,
             resent: flags & RESENT != 0,
@@ -213,9 +242,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_message_comes_back_as_it_went(
-            time: i64, retained: bool, late: bool, resent: bool, topic: Vec<u8>, payload: Vec<u8>, reason: String
+            time: i64, clock: Option<(u32, u64)>, flags: (bool, bool, bool), topic: Vec<u8>, payload: Vec<u8>, reason: String
         ) {
-            let message = Message { received_at: UtcNanos(time), retained, late, resent, topic: &topic, payload: &payload };
+            let clock = clock.map(|(boot, monotonic)| BootClock { boot, monotonic: Monotonic(monotonic) });
+            let (received_at, (retained, late, resent)) = (UtcNanos(time), flags);
+            let message = Message { received_at, clock, retained, late, resent, topic: &topic, payload: &payload };
             let refused = Record::Refused { message, reason: reason.into() };
             for record in [Record::Message(message), refused] {
                 let (kind, body) = record.encode();

@@ -85,9 +85,10 @@ impl Delay {
         self.monotonic.present.or(self.wall.present).is_some()
     }
 
-    /// Forgets what was learned on a monotonic clock that is another one now: this host was rebooted.
-    pub fn rebooted(&mut self) {
-        self.monotonic = Baseline::default();
+    /// This host was rebooted: its monotonic clock is another one now, ahead of the old one by `shift` nanoseconds. Where that is not
+    /// known, what was learned on the old one is void.
+    pub fn rebooted(&mut self, shift: Option<i64>) {
+        self.monotonic = shift.map_or_else(Baseline::default, |shift| self.monotonic.shifted(shift));
         self.wall.began = 0;
     }
 }
@@ -107,6 +108,12 @@ impl Baseline {
             self.present = Some(self.present.map_or(found, |present| present.min(found)));
         }
         excess
+    }
+
+    /// The same on a clock that is ahead by so many nanoseconds, whose present window began with it.
+    fn shifted(self, shift: i64) -> Self {
+        let on_it = |difference: Option<i64>| difference.map(|difference| difference.saturating_add(shift));
+        Self { began: 0, present: on_it(self.present), before: on_it(self.before) }
     }
 
     /// What was known is void, since a clock was stepped.
@@ -197,7 +204,7 @@ mod tests {
         let mut known = Delay::default();
         assert_eq!(delay(&mut known, 5000, 10, 5000), 0);
         assert_eq!(delay(&mut known, 5010, 20, 5010 - 3600), 0);
-        known.rebooted();
+        known.rebooted(None);
         // Our wall clock went on while our monotonic one began anew.
         let now = |ours: u64| Now {
             monotonic: Monotonic(ours * SECOND),
@@ -211,10 +218,29 @@ mod tests {
     }
 
     #[test]
+    fn over_a_reboot_a_backlog_is_known_by_the_monotonic_clock_too_and_a_step_of_the_senders_wall_clock_makes_nothing_late()
+     {
+        let mut known = Delay::default();
+        delay(&mut known, 5000, 10, 5000);
+        // The present clock began at 5890 s of the old one.
+        known.rebooted(Some(-5890 * 1_000_000_000));
+        let mut after = |uptime: u64, step: i64| {
+            let now = Now { monotonic: Monotonic(20 * SECOND), utc: UtcNanos(0).plus(Duration::from_secs(1_005_910)) };
+            let sent_at = i64::try_from((1_004_990 + uptime) * SECOND).unwrap() + step * 1_000_000_000;
+            let header =
+                Header { uptime: Some(uptime * SECOND), sent_at: Some(UtcNanos(sent_at)), ..Header::default() };
+            known.of(now, &header, WINDOW).surely.as_secs()
+        };
+        assert_eq!(after(20, 0), 900);
+        assert_eq!(after(920, -3600), 0);
+        assert_eq!(after(30, -3600), 890);
+    }
+
+    #[test]
     fn a_backlog_is_known_by_the_wall_clock_after_a_reboot_of_this_host() {
         let mut known = Delay::default();
         delay(&mut known, 5000, 10, 5000);
-        known.rebooted();
+        known.rebooted(None);
         // 20 s after the boot, 910 s after what came last.
         let boot = 5890;
         let mut after = |uptime: u64, sent: u64| {

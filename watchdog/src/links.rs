@@ -9,7 +9,7 @@ use crate::publisher::Publisher;
 
 /// So long after a link came up what it delivers may put off verdicts: a peer whose messages seem late for ever must not keep
 /// the others from being judged.
-const BEHIND_AT_MOST: Duration = Duration::from_mins(10);
+pub const BEHIND_AT_MOST: Duration = Duration::from_mins(10);
 
 /// Which of the subscriber's links: its place in [`WatchRules::links`](crate::WatchRules::links), below 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,6 +154,12 @@ impl Links {
         let heard_on = publisher.links.all();
         let behind = self.each.iter().filter(|link| heard_on.is_empty() || heard_on.contains(link.number));
         behind.filter(|link| link.down.is_none()).filter_map(|link| link.behind_at).max()
+    }
+
+    /// When one link last delivered what had waited, on the same conditions.
+    pub fn link_behind_at(&self, number: LinkNumber) -> Option<Monotonic> {
+        let link = &self.each[usize::from(number.0)];
+        link.behind_at.filter(|_| link.down.is_none())
     }
 
     pub fn name(&self, link: LinkNumber) -> &str {

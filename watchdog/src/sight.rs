@@ -11,6 +11,7 @@ use crate::output::Output;
 use crate::publisher::{Ended, Publisher};
 use crate::snapshot::{Kept, Snapshot};
 use crate::state::{Cause, State};
+use crate::timing::Timing;
 use crate::watchdog::Watchdog;
 
 impl Watchdog {
@@ -23,34 +24,34 @@ impl Watchdog {
         if unwatched.from < unwatched.to {
             self.outputs.push(Output::Unwatched(unwatched));
         }
-        let settled = now.monotonic.plus(self.rules.settle);
         for index in 0..self.publishers.len() {
-            let publisher = &mut self.publishers[index];
-            // Who is watched already, on another link, is not put off.
-            if self.links.sees(publisher).is_none() || publisher.deadline.is_some() || publisher.is_paused() {
-                continue;
+            self.regain_sight(now, index);
+        }
+    }
+
+    /// Watches a publisher that can be heard, if nobody does: a link of its own came up, or it is heard on another one that is up.
+    /// Who is watched already is not put off.
+    pub(crate) fn regain_sight(&mut self, now: Now, index: usize) {
+        let publisher = &mut self.publishers[index];
+        if publisher.deadline.is_some() || publisher.is_paused() || self.links.sees(publisher).is_none() {
+            return;
+        }
+        match publisher.state {
+            State::Dead | State::Failed | State::Finished => {}
+            _ if publisher.has_ended() => self.watch_until(index, now.monotonic.plus(self.rules.settle)),
+            State::Blind => {
+                publisher.cause = Cause::LinkBack;
+                let deadline = now.monotonic.plus(publisher.threshold);
+                self.touch(index);
+                self.watch_until(index, deadline);
             }
-            let deadline = match publisher.state {
-                State::Dead | State::Failed | State::Finished => continue,
-                _ if publisher.has_ended() => settled,
-                State::Blind => {
-                    publisher.cause = Cause::LinkBack;
-                    let deadline = now.monotonic.plus(publisher.threshold);
-                    self.touch(index);
-                    deadline
-                }
-                State::Unseen if publisher.expected => now.monotonic.plus(publisher.threshold),
-                State::Silent | State::Suspended => {
-                    self.recheck(now, index);
-                    continue;
-                }
-                State::Unknown if publisher.cause == Cause::ProbeFailed => {
-                    self.recheck(now, index);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.watch_until(index, deadline);
+            State::Unseen if publisher.expected => {
+                let deadline = now.monotonic.plus(publisher.threshold);
+                self.watch_until(index, deadline);
+            }
+            State::Silent | State::Suspended => self.recheck(now, index),
+            State::Unknown if publisher.cause == Cause::ProbeFailed => self.recheck(now, index),
+            _ => {}
         }
     }
 
@@ -174,7 +175,7 @@ impl Watchdog {
         Snapshot {
             at: now.utc,
             at_monotonic: Some(now.monotonic),
-            boot: self.rules.host.map(|host| host.process.boot),
+            boot: self.boot(),
             publishers: self.publishers.iter().map(kept).collect(),
         }
     }
@@ -182,12 +183,10 @@ impl Watchdog {
     /// Remembers. To be called before anything else; then [`replay`](Self::replay) what the log holds after the snapshot,
     /// then [`begin`](Self::begin).
     ///
-    /// Returns an instant on both clocks by which what the log holds is to be timed: on the same boot the snapshot's own, for the
-    /// wall clock may have been stepped while the watchdog was away.
-    pub fn restore(&mut self, now: Now, snapshot: Snapshot) -> Now {
-        let same_boot = snapshot.boot.is_some() && snapshot.boot == self.rules.host.map(|host| host.process.boot);
-        let at = snapshot.at_monotonic.filter(|at| same_boot && *at <= now.monotonic);
-        let timed_by = at.map_or(now, |monotonic| Now { monotonic, utc: snapshot.at });
+    /// Returns how what the log holds is to be timed.
+    pub fn restore(&mut self, now: Now, snapshot: Snapshot) -> Timing {
+        let same_boot = snapshot.boot.is_some() && snapshot.boot == self.boot();
+        let timing = Timing::new(now, self.boot()).since((snapshot.at, snapshot.at_monotonic), snapshot.boot);
         for kept in snapshot.publishers {
             let index = self.find(kept.id.as_str()).unwrap_or_else(|| self.add(kept.id.clone(), now));
             let mut links = LinkSet::default();
@@ -217,15 +216,15 @@ impl Watchdog {
                 publisher.threshold = adaptive.threshold();
             }
             if !same_boot {
-                publisher.rebooted(now);
+                publisher.rebooted(now, timing.shift());
             }
             self.touch(index);
         }
-        timed_by
+        timing
     }
 
     /// A flip that the log holds after the snapshot. Messages after it are given to [`heard`](Self::heard) with the time
-    /// at which they came.
+    /// at which they came ([`Timing::of`]).
     pub fn replay(&mut self, now: Now, flip: &Flip) {
         let index = self.find(flip.publisher.as_str()).unwrap_or_else(|| self.add(flip.publisher.clone(), now));
         let publisher = &mut self.publishers[index];
@@ -316,14 +315,14 @@ impl Publisher {
         }
     }
 
-    /// What it bears of an earlier boot's monotonic clock is told in this one's.
-    fn rebooted(&mut self, now: Now) {
+    /// What it bears of an earlier boot's monotonic clock is told in this one's, which is ahead of that by so many nanoseconds.
+    fn rebooted(&mut self, now: Now, shift: Option<i64>) {
         self.last_heard = self.last_heard_utc.map(|heard| now.monotonic.minus(now.utc.since(heard)));
         self.silence_before = Duration::ZERO;
         self.note_silence_before(now);
         self.conflict = None;
         for process in self.processes() {
-            process.delay.rebooted();
+            process.delay.rebooted(shift);
             process.first_heard = None;
             process.last_heard = None;
         }

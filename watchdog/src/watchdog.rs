@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use lastbeat_wire::{Header, Kind, Monotonic, Now, PublisherId};
+use lastbeat_wire::{BootId, Header, Kind, Monotonic, Now, PublisherId};
 
 use crate::adaptive::Adaptive;
 use crate::config::WatchRules;
@@ -114,12 +114,27 @@ impl Watchdog {
         self.deadlines.next()
     }
 
+    /// The boot of the host it runs on, where that is known.
+    pub fn boot(&self) -> Option<BootId> {
+        self.rules.host.map(|host| host.process.boot)
+    }
+
     /// The name of a link.
     ///
     /// # Panics
     /// If there is no such link.
     pub fn link_name(&self, link: LinkNumber) -> &str {
         self.links.name(link)
+    }
+
+    /// Until when nobody is judged by a silence on a link, since its broker delivers what it kept, if nothing more of that comes;
+    /// `None` where it has caught up. No later than [`BEHIND_AT_MOST`](crate::BEHIND_AT_MOST) after the link came up, and the time to
+    /// settle.
+    ///
+    /// # Panics
+    /// If there is no such link.
+    pub fn behind_until(&self, link: LinkNumber) -> Option<Monotonic> {
+        self.links.link_behind_at(link).map(|at| at.plus(self.rules.settle))
     }
 
     /// Most publishers that are remembered, but for those that have a rule of their own.
@@ -165,7 +180,9 @@ impl Watchdog {
         }
         if let Some(link) = heard.link {
             publisher.links.insert(now.monotonic, link, &self.links, publisher.threshold);
+            self.regain_sight(now, index);
         }
+        let publisher = &mut self.publishers[index];
         if let Some(host) = &heard.header.host
             && publisher.host.as_deref() != Some(shortened(host))
         {

@@ -53,7 +53,8 @@ pub fn append(log: &mut Log, number: i64) -> Row {
 
 /// Appends a message as it came.
 pub fn append_message(log: &mut Log, received_at: UtcNanos, topic: &[u8], payload: &[u8]) -> Position {
-    let message = record::Message { received_at, retained: false, late: false, resent: false, topic, payload };
+    let (clock, flags) = (None, false);
+    let message = record::Message { received_at, clock, retained: flags, late: flags, resent: flags, topic, payload };
     let (kind, body) = Record::Message(message).encode();
     log.append(kind, &[&body]).unwrap()
 }

@@ -9,7 +9,7 @@ use lastbeat_wire::Kind;
 
 use super::outcome::Way;
 use super::watching::LATE;
-use super::world::{Packet, SECOND, World};
+use super::world::{Packet, SECOND, World, signed};
 
 impl World {
     /// A publisher does not speak from now on, although it should.
@@ -71,13 +71,14 @@ impl World {
         quiet.max(watched) + self.fleet.threshold_of(&self.fleet.publishers[publisher])
     }
 
-    /// A message that came at once, of a process that runs, over a connection that stands, shows that its publisher is alive.
-    pub fn revived(&mut self, link: usize, connection: u64, packet: &Rc<Packet>) -> Result<(), Broken> {
+    /// A message that is new and came at once, of a process that runs, over a connection that stands, shows that its publisher is
+    /// alive.
+    pub fn revived(&self, link: usize, connection: u64, packet: &Rc<Packet>) -> Result<(), Broken> {
         let publisher = packet.publisher;
-        let works = matches!(packet.kind, Kind::Beat | Kind::Sensor) && !packet.retained && packet.numbered;
+        let works = matches!(packet.kind, Kind::Beat | Kind::Sensor) && packet.numbered;
         let prompt = self.now - packet.sent < SECOND && self.links[link].connection == connection;
         let current = self.publishers[publisher].process == Some(packet.process) && self.speaks(publisher);
-        if !(works && prompt && current) || self.clock_unclear(publisher) {
+        if !(works && prompt && current) || self.clock_unclear(packet) {
             return Ok(());
         }
         let id = &self.fleet.publishers[publisher].id;
@@ -90,14 +91,30 @@ impl World {
         Err(Broken { publisher: Some(id.clone()), what })
     }
 
-    /// A wall clock was stepped around a time in which the watchdog was away: of a process that it has no monotonic clock of, a
-    /// message that waited and one that did not look alike then, until it was heard in two windows of its threshold.
-    fn clock_unclear(&self, publisher: usize) -> bool {
-        let member = &self.fleet.publishers[publisher];
-        let learns = 6 * self.fleet.threshold_of(member);
-        let stepped = self.hosts[0].stepped_at.max(self.hosts[member.host].stepped_at);
-        let recent = self.now < self.watch.up_since + learns;
-        recent && stepped.is_some_and(|stepped| stepped + learns + 10 * SECOND >= self.watch.down_since)
+    /// The wall clock of the watchdog's host was stepped between the last snapshot and a boot of that host, which nothing else ties
+    /// together: of a process that is older, a message that waited and one that did not look alike, until it was heard in two windows
+    /// of its threshold.
+    fn clock_unclear(&self, packet: &Packet) -> bool {
+        let booted = u64::try_from(self.watch.booted).unwrap_or_default();
+        self.truth.people[packet.publisher].misled() && self.processes.all[packet.process].started < booted
+    }
+
+    /// A verdict is put off only by a link on which messages come that have waited for as long as their sender may be silent, and
+    /// where nothing came yet that has not. `put_off` is whether this message did so.
+    pub fn caught_up(&mut self, link: usize, packet: &Packet, put_off: bool) -> Result<(), Broken> {
+        let member = &self.fleet.publishers[packet.publisher];
+        let waited = self.now - packet.sent >= self.fleet.threshold_of(member);
+        if self.clock_unclear(packet) {
+            return Ok(());
+        }
+        if put_off && (!waited || self.truth.caught_up[link]) {
+            let what = format!("nobody is judged for message {} (it waited: {waited})", packet.number);
+            return Err(Broken { publisher: Some(member.id.clone()), what });
+        }
+        // The first word of a process has nothing to be compared with.
+        let comparable = packet.numbered && self.truth.people[packet.publisher].knows(packet.process);
+        self.truth.caught_up[link] |= comparable && !waited;
+        Ok(())
     }
 
     /// Looks at everybody.
@@ -147,7 +164,9 @@ impl World {
         let since = person.quiet_since.unwrap_or_default().max(up).max(self.watch.up_since).max(self.truth.settled_at);
         let rules = self.watch.rules();
         let limit = nanos(rules.settle) + nanos(rules.probe_limit) + 3 * nanos(LATE);
-        if all_up && self.now > since + self.fleet.threshold_of(member) + limit {
+        let put_off = signed(self.ledger.put_off_until(&member.id).0) + self.watch.booted;
+        let put_off = u64::try_from(put_off).unwrap_or_default();
+        if all_up && self.now > (since + self.fleet.threshold_of(member)).max(put_off) + limit {
             let silent = super::outcome::seconds(self.now - since);
             let what = format!("it could be heard and said nothing for {silent}, and it is {state}");
             return Err(Broken { publisher: Some(member.id.clone()), what });

@@ -5,6 +5,7 @@
 //! the processes, the network, the brokers and the disk are not.
 
 mod args;
+mod blame;
 mod carrying;
 mod chance;
 mod checking;
@@ -13,7 +14,9 @@ mod disk;
 mod faults;
 mod fleet;
 mod outcome;
+mod person;
 mod picture;
+mod probing;
 mod publishing;
 mod striking;
 #[cfg(test)]

@@ -7,9 +7,10 @@ use lastbeat_watchdog::{Flip, State};
 use lastbeat_wire::PublisherId;
 use serde::Serialize;
 
+use super::blame::Blame;
 use super::faults::Fault;
 use super::fleet::Fleet;
-use super::truth::{Blame, Fate};
+use super::truth::Fate;
 use super::world::{SECOND, World};
 
 /// What is counted while a world runs.

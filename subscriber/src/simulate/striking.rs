@@ -5,9 +5,10 @@ use std::rc::Rc;
 use lastbeat_simulation::{Broken, Condition};
 use lastbeat_wire::Kind;
 
+use super::blame::Blame;
 use super::carrying::MISSED_AFTER;
 use super::faults::{Fault, Target};
-use super::truth::{Blame, Fate};
+use super::truth::Fate;
 use super::world::{Happening, MILLI, Packet, SECOND, World, boot, signed};
 
 impl World {

@@ -1,14 +1,16 @@
 //! [`Truth`]: what really happened, beside what the watchdog says: the fate of each message, and whether each publisher lives.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use lastbeat_simulation::Broken;
 use lastbeat_watchdog::Reception;
 use lastbeat_wire::{Kind, PublisherId};
 
+use super::blame::Blame;
 use super::faults::{Fault, Target};
 use super::fleet::Fleet;
+use super::person::{Misled, Person};
 use super::world::{Packet, SECOND};
 
 /// So many of a publisher's last events are told where a promise was broken.
@@ -20,6 +22,8 @@ pub struct Truth {
     pub people: Vec<Person>,
     /// Since when each link is up, as the watchdog was told.
     pub links_up: Vec<Option<u64>>,
+    /// Whether a message came by each link since, that had surely not waited.
+    pub caught_up: Vec<bool>,
     marks: BTreeMap<(Blame, usize), u64>,
     pub settled_at: u64,
     pub lost_with_power: u64,
@@ -53,62 +57,13 @@ pub enum Fate {
     LostInCrash,
 }
 
-/// What a false alarm is blamed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Blame {
-    /// It had been in trouble until just before.
-    JustOver,
-    /// It was busy.
-    Slow,
-    /// Its host could not reach the broker.
-    Partition,
-    /// The broker was down, or held messages back.
-    Broker,
-    /// The watchdog's link was cut, and that was not known.
-    Link,
-    /// The network lost or delayed messages.
-    Network,
-    /// The watchdog was away or did not run.
-    Watchdog,
-    /// It sends more rarely than its threshold wants.
-    Interval,
-    /// None of these: single messages were lost.
-    Loss,
-}
-
-/// One publisher as it really is.
-#[derive(Debug, Clone, Default)]
-pub struct Person {
-    pub id: String,
-    host: usize,
-    links: Vec<usize>,
-    /// When the last message of it was taken in, and when a message that was no duplicate and not late.
-    pub quiet_since: Option<u64>,
-    /// Since when it does not speak although it should, and whether that was found.
-    pub trouble: Option<u64>,
-    pub found: bool,
-    pub trouble_over: Option<u64>,
-    events: VecDeque<(u64, String)>,
-    /// The processes that the watchdog has in mind, the later one first: it remembers two.
-    recent: [Option<usize>; 2],
-    /// Those that it has forgotten: what comes again of them is not known as such.
-    forgotten: BTreeSet<usize>,
-    last_speaker: Option<usize>,
-    noted: VecDeque<(u64, u64, Kind, Reception)>,
-}
-
 impl Truth {
     pub fn new(fleet: &Fleet) -> Self {
-        let person = |member: &super::fleet::Member| Person {
-            id: member.id.to_string(),
-            host: member.host,
-            links: member.links.clone(),
-            ..Person::default()
-        };
         Self {
             fates: Vec::new(),
-            people: fleet.publishers.iter().map(person).collect(),
+            people: fleet.publishers.iter().map(Person::of).collect(),
             links_up: vec![None; fleet.links.len()],
+            caught_up: vec![false; fleet.links.len()],
             marks: BTreeMap::new(),
             settled_at: 0,
             lost_with_power: 0,
@@ -235,9 +190,18 @@ impl Truth {
     /// The watchdog was told that a link is up, or down.
     pub fn link(&mut self, link: usize, up_since: Option<u64>) {
         self.links_up[link] = up_since;
+        self.caught_up[link] = false;
+    }
+
+    /// The watchdog remembers; of whom it is misled about the clocks, by a step of its own wall clock.
+    pub fn misled(&mut self, now: u64, misled: impl Iterator<Item = bool>) {
+        for (person, misled) in self.people.iter_mut().zip(misled) {
+            person.misled = misled.then(|| Misled::since(now));
+        }
     }
 
     pub fn watchdog_started(&mut self, now: u64) {
+        self.people.iter_mut().for_each(|person| person.known = None);
         self.settled_at = now;
         self.note_watchdog(now, "the watchdog starts");
     }
@@ -324,41 +288,6 @@ impl Truth {
             Blame::Interval
         } else {
             Blame::Loss
-        }
-    }
-}
-
-impl Person {
-    /// Takes note of the process that speaks; whether nothing of it was forgotten. The watchdog remembers two; which of them goes
-    /// where a third speaks is clear only while they took turns in the order of their starts.
-    fn remembers(&mut self, process: usize) -> bool {
-        let [newest, other] = self.recent;
-        if !self.recent.contains(&Some(process)) {
-            self.forgotten.extend(other);
-            let in_turn = Some(process) > newest && self.last_speaker == newest;
-            if !in_turn {
-                self.forgotten.extend(newest);
-            }
-            self.recent = if Some(process) > newest { [Some(process), newest] } else { [newest, Some(process)] };
-        }
-        self.last_speaker = Some(process);
-        !self.forgotten.contains(&process)
-    }
-}
-
-impl Blame {
-    /// The blame in a few words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::JustOver => "its trouble was just over",
-            Self::Slow => "it was too busy to send",
-            Self::Partition => "its host could not reach the broker",
-            Self::Broker => "the broker was down or held messages back",
-            Self::Link => "the watchdog's link carried nothing",
-            Self::Network => "the network lost or delayed messages",
-            Self::Watchdog => "the watchdog did not run",
-            Self::Interval => "it sends too rarely for its threshold",
-            Self::Loss => "single messages were lost",
         }
     }
 }

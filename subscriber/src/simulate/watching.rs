@@ -8,13 +8,14 @@ use std::time::Duration;
 use lastbeat_log::Position;
 use lastbeat_simulation::Broken;
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
-use lastbeat_watchdog::{Evidence, Fact, HostView, Question, Source, WatchRules, Watchdog};
+use lastbeat_watchdog::{HostView, LinkNumber, Reception, WatchRules, Watchdog};
 use lastbeat_wire::{Monotonic, Now, ProcessIdentity, PublisherId};
 
 use super::chance::Spans;
 use super::disk::Disk;
 use super::fleet::Fleet;
-use super::world::{Happening, MILLI, Packet, World, signed};
+use super::person::Person;
+use super::world::{Happening, Packet, World, signed};
 use crate::intake::{Effect, Finding, Intake};
 use crate::memory::{Kept, Restored, replay, restore};
 use crate::pace::Pace;
@@ -25,25 +26,25 @@ use crate::service::{SNAPSHOT_EVERY, STALL};
 pub const LATE: Duration = Duration::from_millis(40);
 /// How long it takes until the loop gets to something.
 const TURN: Spans = Spans(&[(0.9, 0.000_2), (0.99, 0.002), (1.0, 0.02)]);
-/// How long looking at a process takes.
-const LOOK: Spans = Spans(&[(0.9, 0.002), (0.99, 0.05), (1.0, 0.4)]);
+
+/// When its host was first started, before the world was.
+const BOOTED: i64 = -100_000_000_000_000;
 
 /// The watchdog's program, and what outlives it.
 pub struct Watch {
     rules: WatchRules,
     pub intake: Option<Intake<Disk>>,
     pub disk: Disk,
-    /// The snapshot as it stands in its file.
-    memory: Option<Vec<u8>>,
+    memory: Option<Memory>,
     /// Counts its starts: what was begun in an earlier life is void.
     pub life: u64,
     /// When its host was started, in true time; before the world, by default.
     pub booted: i64,
     pub stalled: bool,
     inbox: VecDeque<News>,
-    findings: VecDeque<Finding>,
+    pub findings: VecDeque<Finding>,
     pub receipts: VecDeque<(u64, usize, u64, Rc<Packet>)>,
-    attended: BTreeSet<(PublisherId, ProcessIdentity)>,
+    pub attended: BTreeSet<(PublisherId, ProcessIdentity)>,
     /// The deadline that the loop waits for, and when it will take its turn.
     awaited: Monotonic,
     turn_at: Option<u64>,
@@ -57,14 +58,24 @@ pub struct Watch {
     pub writing: bool,
     pub syncing: bool,
     pub up_since: u64,
-    pub down_since: u64,
 }
 
 /// A snapshot that is to be written once the log is synced so far.
 pub struct Saving {
     pub position: u64,
-    pub kept: Vec<u8>,
+    pub memory: Memory,
     pub under_way: bool,
+}
+
+/// A snapshot.
+pub struct Memory {
+    /// As it stands in its file.
+    kept: Vec<u8>,
+    made: u64,
+    /// When its host had been started.
+    booted: i64,
+    /// Whom of the publishers the watchdog was misled about then.
+    misled: Vec<bool>,
 }
 
 /// What a link has to say to the loop.
@@ -91,7 +102,7 @@ impl Watch {
             disk: Disk::new(2 * fleet.pending_bytes),
             memory: None,
             life: 0,
-            booted: -100_000_000_000_000,
+            booted: BOOTED,
             stalled: false,
             inbox: VecDeque::new(),
             findings: VecDeque::new(),
@@ -107,7 +118,6 @@ impl Watch {
             writing: false,
             syncing: false,
             up_since: 0,
-            down_since: 0,
         }
     }
 
@@ -147,11 +157,12 @@ impl World {
         let host = HostView { process: self.processes.own(), booted_at: now.utc.minus(up) };
         self.watch.rules.host = Some(host);
         let mut watchdog = Watchdog::new(self.watch.rules.clone(), now);
-        let kept = self.watch.memory.as_ref().map(|bytes| Kept::read(bytes).expect("invariant: it was written so"));
-        let Restored { from, mut watched_until, timed_by } = restore(&mut watchdog, now, kept);
+        let kept =
+            self.watch.memory.as_ref().map(|memory| Kept::read(&memory.kept).expect("invariant: it was written so"));
+        let Restored { from, mut watched_until, timing } = restore(&mut watchdog, now, kept);
         for stored in self.watch.disk.read(from.0) {
             let record = Record::decode(stored.kind, &stored.body).expect("invariant: it was written so");
-            watched_until = watched_until.max(replay(&mut watchdog, now, timed_by, &record));
+            watched_until = watched_until.max(replay(&mut watchdog, now, &timing, &record));
         }
         self.ledger.restarted(now);
         self.ledger.adopt(watchdog.statuses(now));
@@ -163,6 +174,11 @@ impl World {
         self.watch.pace = Pace::new(self.watch.rules.threshold / 5, now.monotonic);
         self.watch.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
         self.watch.up_since = self.now;
+        let (made, booted) = self.watch.memory.as_ref().map_or((0, BOOTED), |memory| (memory.made, memory.booted));
+        let stepped = self.hosts[0].stepped_at.is_some_and(|stepped| stepped >= made);
+        let all = stepped && booted != self.watch.booted;
+        let misled = self.watch.memory.iter().flat_map(|memory| memory.misled.iter().copied());
+        self.truth.misled(self.now, misled.chain(std::iter::repeat(false)).map(|misled| misled || all));
         self.truth.watchdog_started(self.now);
         for link in 0..self.links.len() {
             self.try_connecting(link);
@@ -177,7 +193,6 @@ impl World {
         let lost = self.watch.disk.crash(power);
         let watch = &mut self.watch;
         watch.intake = None;
-        watch.down_since = self.now;
         watch.life += 1;
         watch.inbox.clear();
         watch.findings.clear();
@@ -201,7 +216,7 @@ impl World {
     }
 
     /// The loop will take a turn soon.
-    fn wake_up(&mut self) {
+    pub fn wake_up(&mut self) {
         let at = self.now + self.side.span(TURN);
         self.turn_at(at);
     }
@@ -222,7 +237,11 @@ impl World {
             return Ok(());
         }
         let now = self.clock();
-        if now.monotonic.since(self.watch.awaited) > STALL {
+        let late = now.monotonic.since(self.watch.awaited);
+        if late > LATE {
+            self.ledger.held_up(now);
+        }
+        if late > STALL {
             let from = now.utc_at(self.watch.awaited);
             self.intake().stalled(now, from);
             self.ledger.stalled(now);
@@ -276,9 +295,12 @@ impl World {
         let (topic, payload) = (packet.topic.as_bytes(), &packet.payload[..]);
         batch.push(Delivery { topic, payload, retained: packet.retained, resent: false });
         self.watch.disk.taking(Some(packet.number));
+        let number = LinkNumber(index(link).0);
+        let behind = self.intake().watchdog().behind_until(number);
         let before = self.intake().watchdog().status(now, id.as_str());
         let kept = self.intake().take(now, index(link), &batch);
         let after = self.intake().watchdog().status(now, id.as_str());
+        let put_off = self.intake().watchdog().behind_until(number).is_some_and(|until| Some(until) > behind);
         self.watch.disk.taking(None);
         let reception = self.ledger.received(&id, packet.kind, link, before.as_ref(), after.as_ref())?;
         let mqtt = self.fleet.links[link].mqtt;
@@ -291,11 +313,21 @@ impl World {
             }
             _ => {}
         }
-        self.settle(Some((link, connection, packet)))
+        if put_off || reception == Reception::Live {
+            self.caught_up(link, packet, put_off)?;
+        }
+        self.settle(Some(packet.publisher))?;
+        // A copy of what had come shows nothing that was not known.
+        if reception == Reception::Live {
+            let threshold = self.fleet.threshold_of(&self.fleet.publishers[packet.publisher]);
+            self.revived(link, connection, packet)?;
+            self.truth.people[packet.publisher].learned(self.now, threshold);
+        }
+        Ok(())
     }
 
     /// Judges, does what the watchdog asks for, and looks whether it keeps its promises.
-    fn settle(&mut self, after: Option<(usize, u64, &Rc<Packet>)>) -> Result<(), Broken> {
+    fn settle(&mut self, heard: Option<usize>) -> Result<(), Broken> {
         let now = self.clock();
         let effects = self.intake().settle(now);
         let watchdog = self.watch.intake.as_ref().expect("invariant: the loop runs").watchdog();
@@ -307,13 +339,10 @@ impl World {
                 statuses.extend(watchdog.status(now, flip.publisher.as_str()));
             }
         }
-        if let Some((.., packet)) = after {
-            statuses.extend(watchdog.status(now, self.fleet.publishers[packet.publisher].id.as_str()));
+        if let Some(publisher) = heard {
+            statuses.extend(watchdog.status(now, self.fleet.publishers[publisher].id.as_str()));
         }
         self.ledger.check(now, watchdog, &flips, statuses, &self.processes)?;
-        if let Some((link, connection, packet)) = after {
-            self.revived(link, connection, packet)?;
-        }
         for effect in effects {
             match effect {
                 Effect::Flip(flip) => self.flipped(&flip),
@@ -323,57 +352,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn asked(&mut self, question: Question) {
-        let never = self.watch.probes_fail > 0 && self.side.yes(0.5);
-        let after = self.side.span(LOOK);
-        if !never {
-            let life = self.watch.life;
-            self.later(after, Happening::Answers { life, question });
-        }
-    }
-
-    /// A probe answers what it finds now.
-    pub fn answers(&mut self, life: u64, question: Question) {
-        if self.watch.life == life && self.watch.is_running() {
-            let fails = self.watch.probes_fail > 0;
-            let failed = || Fact::ProbeFailed { reason: "simulated".to_owned() };
-            let fact = if fails { failed() } else { self.processes.look(question.process) };
-            let evidence = Evidence { at: self.clock().utc, source: Source::ProcessTable, fact };
-            self.watch.findings.push_back(Finding::Answer(question, evidence));
-            self.wake_up();
-        }
-    }
-
-    fn attend(&mut self, publisher: PublisherId, process: ProcessIdentity) {
-        if !self.fleet.pidfd {
-            return;
-        }
-        let life = self.watch.life;
-        if self.processes.has_ended(process) {
-            self.later(MILLI, Happening::Exits { life, publisher, process });
-        } else {
-            self.watch.attended.insert((publisher, process));
-        }
-    }
-
-    /// The kernel tells at once that a process has ended, to whom waits for it.
-    pub fn tell_exit(&mut self, publisher: usize, process: usize) {
-        let of = (self.fleet.publishers[publisher].id.clone(), self.processes.all[process].identity);
-        if self.watch.attended.remove(&of) {
-            let life = self.watch.life;
-            self.later(0, Happening::Exits { life, publisher: of.0, process: of.1 });
-        }
-    }
-
-    /// The end of a process is told.
-    pub fn exits(&mut self, life: u64, publisher: PublisherId, process: ProcessIdentity) {
-        if self.watch.life == life && self.watch.is_running() {
-            let evidence = Evidence { at: self.clock().utc, source: Source::Pidfd, fact: Fact::Gone };
-            self.watch.findings.push_back(Finding::Exited(publisher, process, evidence));
-            self.wake_up();
-        }
     }
 
     /// It runs again after a stall.
@@ -396,7 +374,9 @@ impl World {
                 let snapshot = self.intake().watchdog().snapshot(now);
                 let position = self.watch.disk.progress().end;
                 let kept = Kept::new(Position(position), snapshot).written().expect("invariant: it can be written");
-                self.watch.saving = Some(Saving { position, kept, under_way: false });
+                let misled = self.truth.people.iter().map(Person::misled).collect();
+                let memory = Memory { kept, made: self.now, booted: self.watch.booted, misled };
+                self.watch.saving = Some(Saving { position, memory, under_way: false });
             }
         }
     }
@@ -410,7 +390,7 @@ impl World {
             && self.watch.disk_full == 0
         {
             self.watch.disk.remove_before(saving.position);
-            self.watch.memory = Some(saving.kept);
+            self.watch.memory = Some(saving.memory);
         }
     }
 }

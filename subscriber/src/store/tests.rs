@@ -152,6 +152,7 @@ async fn reports_are_kept_of_starts_and_failures_and_where_one_came_with_a_beat_
         for payload in [&b"no time"[..], br#"{"lastbeat":1,"log":"kept","sent":1600000000000000000}"#] {
             let message = crate::record::Message {
                 received_at: at,
+                clock: None,
                 retained: true,
                 late: false,
                 resent: false,

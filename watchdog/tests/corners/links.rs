@@ -150,6 +150,47 @@ fn a_link_that_delivers_nothing_more_has_caught_up() {
 }
 
 #[test]
+fn who_turns_out_to_be_heard_on_another_link_is_watched_there() {
+    let here = |number: u64, sent: u64| Header { sequence: Some(number), ..sent_at(sent, process(7, 2)) };
+    // A copy of what had come by the other link; one that comes late.
+    for (number, second) in [(0, 21), (1, 100)] {
+        let mut bench = Bench::new();
+        for link in [FIRST, SECOND] {
+            bench.then(0, |watchdog, now| watchdog.link_up(now, link));
+        }
+        assert_eq!(bench.hear(10, FIRST, &here(0, 10)), State::Alive);
+        assert_eq!(bench.then(20, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
+        assert_eq!(bench.hear(second, SECOND, &here(number, 10 + number)), State::Blind);
+        // What waited may have more behind it that did not: a second to settle.
+        assert_eq!(bench.then(second + 49, |_, _| ()), State::Blind);
+        assert_eq!(bench.then(second + 50, |_, _| ()), State::Unknown);
+    }
+}
+
+#[test]
+fn it_is_told_until_when_what_a_broker_kept_puts_off_verdicts() {
+    let mut bench = Bench::new();
+    bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(0, FIRST, &sent_at(0, process(7, 2)));
+    bench.then(10, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.then(1000, |watchdog, now| watchdog.link_up(now, FIRST));
+    assert_eq!(bench.watchdog.behind_until(FIRST), None);
+    for second in [1000, 1599] {
+        bench.hear(second, FIRST, &sent_at(1, process(7, 2)));
+        assert_eq!(bench.watchdog.behind_until(FIRST), Some(at(second + 1).monotonic));
+    }
+    bench.hear(1600, FIRST, &sent_at(1, process(7, 2)));
+    assert_eq!(bench.watchdog.behind_until(FIRST), None, "ten minutes are the most");
+    bench.then(1700, |watchdog, now| watchdog.link_down(now, FIRST, "reset"));
+    bench.then(1700, |watchdog, now| watchdog.link_up(now, FIRST));
+    bench.hear(1710, FIRST, &sent_at(2, process(7, 2)));
+    assert_eq!(bench.watchdog.behind_until(SECOND), None);
+    assert_eq!(bench.watchdog.behind_until(FIRST), Some(at(1711).monotonic));
+    bench.hear(1710, FIRST, &sent_at(1710, process(7, 2)));
+    assert_eq!(bench.watchdog.behind_until(FIRST), None, "what is sent now comes now");
+}
+
+#[test]
 fn a_peer_whose_messages_always_seem_late_puts_off_the_verdict_on_another_for_ten_minutes_at_most() {
     let mut bench = Bench::new();
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use lastbeat_simulation::{Broken, Ledger, Processes};
 use lastbeat_watchdog::{
-    Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception, Snapshot,
-    Source, Status, WatchRules, Watchdog,
+    BootClock, Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception,
+    Snapshot, Source, Stamp, Status, Timing, WatchRules, Watchdog,
 };
 use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
@@ -52,7 +52,7 @@ pub enum News {
 
 #[derive(Debug, Clone)]
 enum Logged {
-    Message(UtcNanos, Delivery),
+    Message(Stamp, Delivery),
     Flip(Flip),
 }
 
@@ -140,15 +140,16 @@ impl Desk {
         self.rules.host = Some(host);
         let mut watchdog = Watchdog::new(self.rules.clone(), now);
         let mut away_since = self.snapshot.as_ref().map(|snapshot| snapshot.at);
-        if let Some(snapshot) = self.snapshot.clone() {
-            watchdog.restore(now, snapshot);
-        }
+        let timing = match self.snapshot.clone() {
+            Some(snapshot) => watchdog.restore(now, snapshot),
+            None => Timing::new(now, watchdog.boot()),
+        };
         for logged in &self.log {
             let at = match logged {
-                Logged::Message(received_at, delivery) => {
-                    let monotonic = now.monotonic.minus(now.utc.since(*received_at));
-                    heard(&mut watchdog, Now { monotonic, utc: *received_at }, delivery, None);
-                    *received_at
+                Logged::Message(stamp, delivery) => {
+                    let (at, header) = timing.of(*stamp, &delivery.header);
+                    heard(&mut watchdog, at, &Delivery { header, ..delivery.clone() }, None);
+                    stamp.utc
                 }
                 Logged::Flip(flip) => {
                     watchdog.replay(now, flip);
@@ -211,7 +212,8 @@ impl Desk {
                     assert_eq!(hold(booked) == Reception::Duplicate, reception == Reception::Duplicate);
                 }
                 if !matches!(reception, Reception::Duplicate) {
-                    self.log.push(Logged::Message(now.utc, delivery.clone()));
+                    let clock = watchdog.boot().map(|boot| BootClock::of(boot, now.monotonic));
+                    self.log.push(Logged::Message(Stamp { utc: now.utc, clock }, delivery.clone()));
                 }
             }
             News::LinkUp(link) => {
