@@ -149,6 +149,9 @@ fn zmq_ipc(url: &Url) -> Result<Endpoint, String> {
     if url.host_str().is_some_and(|host| !host.is_empty()) || !path.starts_with('/') || path.len() < 2 {
         return Err("names no file: zmq+ipc:///path/to.sock".to_owned());
     }
+    if path.contains(char::is_control) {
+        return Err("has a control character in its path".to_owned());
+    }
     let (way, lock) = way_and_lock(url)?;
     Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("ipc://{path}"), way, lock }))
 }
