@@ -35,7 +35,16 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Resender {
     waiting: VecDeque<Search>,
-    ends: VecDeque<(ProcessIdentity, u64, Place)>,
+    ends: VecDeque<End>,
+}
+
+/// Where a search for messages of one process ended: what comes before that place is before this number.
+#[derive(Debug)]
+struct End {
+    publisher: PublisherId,
+    process: ProcessIdentity,
+    number: u64,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -60,9 +69,9 @@ impl Resender {
             return false;
         }
         let (place, until) = match &request.wanted {
-            Wanted::Range { process, from, .. } => {
-                let end = self.ends.iter().find(|(of, number, _)| of == process && number == from);
-                (end.map_or(ring.first(), |(_, _, place)| *place), *from)
+            Wanted::Range { publisher, process, from, .. } => {
+                let end = self.ends.iter().find(|end| end.is_of(publisher, *process) && end.number == *from);
+                (end.map_or(ring.first(), |end| end.place), *from)
             }
             Wanted::Last => (ring.end(), ring.first()),
         };
@@ -83,7 +92,7 @@ impl Resender {
             Wanted::Range { publisher, process, to, .. } => {
                 let goes_on = search.range(ring, &publisher, process, to, &mut steps);
                 if !goes_on {
-                    self.remember(process, to, search.place);
+                    self.remember(End { publisher, process, number: to, place: search.place });
                 }
                 goes_on
             }
@@ -95,12 +104,19 @@ impl Resender {
         steps
     }
 
-    fn remember(&mut self, process: ProcessIdentity, number: u64, place: Place) {
-        self.ends.retain(|(of, ..)| *of != process);
+    fn remember(&mut self, end: End) {
+        self.ends.retain(|known| !known.is_of(&end.publisher, end.process));
         if self.ends.len() >= MOST_ENDS {
             self.ends.pop_front();
         }
-        self.ends.push_back((process, number, place));
+        self.ends.push_back(end);
+    }
+}
+
+impl End {
+    /// A process numbers the messages of each of its publishers by itself.
+    fn is_of(&self, publisher: &PublisherId, process: ProcessIdentity) -> bool {
+        self.process == process && self.publisher == *publisher
     }
 }
 
@@ -268,6 +284,14 @@ mod tests {
             assert_eq!(steps, sent(from..from + 500));
         }
         assert!(slices <= 200, "{slices}");
+    }
+
+    #[test]
+    fn where_one_publisher_s_search_ended_another_s_of_the_same_process_does_not_begin() {
+        let ring = ring([("b", 1, 0), ("b", 1, 1), ("a", 1, 0)]);
+        let mut resender = Resender::default();
+        assert_eq!(answer(&ring, &mut resender, range("a", 0, 1)), sent([2]));
+        assert_eq!(answer(&ring, &mut resender, range("b", 1, 2)), sent([1]));
     }
 
     #[test]

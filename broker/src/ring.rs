@@ -73,6 +73,9 @@ impl Ring {
     }
 
     /// Keeps a message, if it is one that can be asked for.
+    ///
+    /// # Panics
+    /// On a message of 4 GiB; no socket takes one.
     pub fn push(&mut self, now: Monotonic, topic: &[u8], payload: &[u8]) {
         let numbered = payload[..payload.len().min(MARK_WITHIN)].windows(8).any(|window| window == b"lastbeat");
         if !numbered || !Kind::ALL.into_iter().any(|kind| topic.starts_with(kind.prefix().as_bytes())) {

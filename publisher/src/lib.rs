@@ -12,6 +12,8 @@ mod answers;
 pub mod cli;
 mod command;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzed;
 mod left;
 mod letterhead;
 mod outbox;

@@ -10,12 +10,13 @@ use lastbeat_host::Clock;
 use lastbeat_log::{Log, LogOptions, Position, SyncPolicy};
 use lastbeat_transport::{LinkIndex, SubscribeOptions};
 use lastbeat_watchdog::{HostView, LinkNumber, Snapshot, WatchRules, Watchdog};
-use lastbeat_wire::{Header, Now, PublisherId, Reading, UtcNanos};
+use lastbeat_wire::{Header, Monotonic, Now, PublisherId, Reading, UtcNanos};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
 use crate::board::{Board, LinkView};
+use crate::capture::{Captured, Reader, What};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::history::{self, History};
@@ -29,6 +30,7 @@ use crate::record::Record;
 use crate::service::{Service, Wiring};
 use crate::store::Store;
 use crate::systemd::Systemd;
+use crate::thresholds::{self, ThresholdsArgs};
 
 /// Reads a configuration file's text; what is wrong with it.
 pub fn settings(toml: &str) -> Result<(), String> {
@@ -103,6 +105,36 @@ pub fn cursor(dir: &Path, bytes: &[u8], target: &str) {
     let file = CursorFile::new(path, target.to_owned());
     file.save(position).expect("a temporary folder");
     assert_eq!(file.load(), position);
+}
+
+/// A capture: what is wrong with it, or it is read to its end in order, and thresholds are told of it as a table and as JSON.
+pub fn capture(bytes: &[u8]) -> Result<(), String> {
+    let path = Path::new("fuzzed.jsonl");
+    let mut reader = Reader::new(path, bytes).map_err(|error| error.to_string())?;
+    let (links, mut before) = (reader.links().len(), Monotonic(0));
+    while let Some(event) = reader.next_event().map_err(|error| error.to_string())? {
+        assert!(before <= event.now.monotonic, "time goes backwards");
+        before = event.now.monotonic;
+        if let What::Message(Captured { link, .. }) | What::LinkUp(link) | What::LinkDown { link, .. } = event.what {
+            assert!(usize::from(link) < links, "a link of no name");
+        }
+    }
+    let args = ThresholdsArgs {
+        capture: path.to_owned(),
+        publisher: None,
+        false_alarms_a_month: 0.1,
+        threshold: Duration::from_secs(50),
+        json: false,
+    };
+    let reader = Reader::new(path, bytes).expect("it was one before");
+    let reports = thresholds::reports(reader, &args).expect("it was read before");
+    for json in [false, true] {
+        let mut told = Vec::new();
+        thresholds::tell(&mut told, &reports, json).expect("memory takes all");
+        let told = String::from_utf8(told).expect("text");
+        assert!(!told.contains("NaN"), "{told}");
+    }
+    Ok(())
 }
 
 /// A record of the log.

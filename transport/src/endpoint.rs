@@ -145,8 +145,12 @@ fn zmq_tcp(url: &Url) -> Result<Endpoint, String> {
 
 fn zmq_ipc(url: &Url) -> Result<Endpoint, String> {
     let path = percent_decode(url.path())?;
-    if url.has_host() && url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
+    // Without the slashes it would be a path from wherever the program was started.
+    if url.host_str().is_some_and(|host| !host.is_empty()) || !path.starts_with('/') || path.len() < 2 {
         return Err("names no file: zmq+ipc:///path/to.sock".to_owned());
+    }
+    if path.contains(char::is_control) {
+        return Err("has a control character in its path".to_owned());
     }
     let (way, lock) = way_and_lock(url)?;
     Ok(Endpoint::Zmq(ZmqEndpoint { address: format!("ipc://{path}"), way, lock }))

@@ -35,6 +35,12 @@ pub const MAX_FRAME_BYTES: i64 = 2 << 20;
 const RECONNECT_FIRST_MS: i32 = 100;
 /// The longest wait before connecting again; libzmq doubles up to here, and adds jitter itself.
 const RECONNECT_CAP_MS: i32 = 2_000;
+/// TCP asks whether a publisher is still there after so long without a word …
+const TCP_IDLE_SECONDS: i32 = 60;
+/// … so often …
+const TCP_PROBE_SECONDS: i32 = 15;
+/// … and so many times.
+const TCP_PROBES: i32 = 4;
 
 /// What every socket of ours is told.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +75,29 @@ pub fn open(socket: &zmq::Socket, endpoint: &ZmqEndpoint) -> Result<String, Tran
     let address = &endpoint.address;
     let failed = |doing| move |source| TransportError::Zmq { place: address.clone(), doing, source };
     socket.set_ipv6(wants_ipv6(address)).map_err(failed("can't set IPv6"))?;
+    if endpoint.way == Way::Bind {
+        send_no_heartbeats_to_publishers(socket).map_err(failed("can't set the keepalive"))?;
+    }
     match endpoint.way {
         Way::Connect => socket.connect(address).map_err(failed("can't connect"))?,
         Way::Bind => socket.bind(address).map_err(failed("can't bind"))?,
     }
     let actual = socket.get_last_endpoint().map_err(failed("can't tell its address"))?;
     Ok(actual.unwrap_or_else(|_| address.clone()))
+}
+
+/// libzmq 4.3.4 ends the program, by an assertion, when a heartbeat of ours is due to a publisher that has left while its queue
+/// here is full. Where publishers come to us nothing is judged by their connections, so there are none: ours tell by their own
+/// heartbeats how long they may be silent, and of others TCP says within two minutes that they are gone.
+fn send_no_heartbeats_to_publishers(socket: &zmq::Socket) -> zmq::Result<()> {
+    if socket.get_socket_type()? != zmq::XSUB {
+        return Ok(());
+    }
+    socket.set_heartbeat_ivl(0)?;
+    socket.set_tcp_keepalive(1)?;
+    socket.set_tcp_keepalive_idle(TCP_IDLE_SECONDS)?;
+    socket.set_tcp_keepalive_intvl(TCP_PROBE_SECONDS)?;
+    socket.set_tcp_keepalive_cnt(TCP_PROBES)
 }
 
 /// libzmq takes the first address of a name only, and an IPv6 one first if allowed to: it is allowed to where there is

@@ -1,6 +1,8 @@
 //! What each fuzz target does with its bytes. A target of `cargo fuzz` is one line that calls one of these; here they are
 //! built with the workspace, and a test gives each of them its seeds.
 
+mod asked;
+mod capture;
 mod csv;
 mod endpoint;
 mod http;
@@ -20,7 +22,8 @@ use tempfile::TempDir;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 18] = [
+    ("capture", capture::capture),
     ("csv_replay", csv::replay),
     ("endpoint", endpoint::endpoint),
     ("http", http::request),
@@ -30,6 +33,9 @@ pub const TARGETS: [Target; 14] = [
     ("log_recovery", log::recovery),
     ("log_records", state::record),
     ("mqtt_packets", mqtt::packets),
+    ("resend_broker", asked::broker),
+    ("resend_decode", asked::decoded),
+    ("resend_publisher", asked::publisher),
     ("settings", settings::settings),
     ("snapshot", state::snapshot),
     ("topic", wire::topic),

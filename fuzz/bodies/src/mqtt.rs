@@ -88,7 +88,9 @@ impl Message<'_> {
     }
 
     fn payload(&self) -> Vec<u8> {
-        let mut payload = self.payload.repeat(usize::from(self.repeat) + 1);
+        // Few are too large, for they take long.
+        let repeat = if self.repeat > 0xfe00 { self.repeat } else { self.repeat % 16 };
+        let mut payload = self.payload.repeat(usize::from(repeat) + 1);
         payload.truncate(3 << 20);
         payload
     }

@@ -8,6 +8,9 @@ use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
 use super::line::{LINE_BYTES, Line, LinkState, Opening, VERSION};
 
+/// So much is shown of what is wrong with a line.
+const ERROR_CHARACTERS: usize = 300;
+
 /// A capture that is being read. Its first event is at or after the monotonic time 0, no event is before another one.
 #[derive(Debug)]
 pub struct Reader<R = BufReader<File>> {
@@ -98,7 +101,7 @@ pub enum Problem {
     #[error("is a capture of version {0}, only {VERSION} is known")]
     Version(u32),
     /// No line of a capture.
-    #[error("{shown:?}: {source}")]
+    #[error("{shown:?}: {}", for_people(source))]
     Json {
         /// The line's beginning.
         shown: String,
@@ -265,6 +268,18 @@ impl Captured {
             host: None,
         }
     }
+}
+
+/// What is wrong, which may quote the line: no more than its beginning, and nothing that acts on a terminal.
+fn for_people(source: &serde_json::Error) -> String {
+    let words = source.to_string();
+    let mut shown: String = words.chars().take(ERROR_CHARACTERS).collect();
+    if shown.len() < words.len() {
+        shown.push('…');
+    }
+    let escaped =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    shown.chars().map(escaped).collect()
 }
 
 /// The beginning of a line, for people.

@@ -119,6 +119,15 @@ fn errors_name_the_file_the_line_and_the_value() {
     assert!(missing.starts_with("no/such.jsonl: "), "{missing}");
 }
 
+#[test]
+fn what_a_capture_says_acts_on_no_terminal_and_is_shown_in_few_words() {
+    let error = |line: &str| read(format!("{OPENING}\n{line}\n").as_bytes()).unwrap_err();
+    let told = error(r#"{"at":1,"utc":5,"link":0,"state":"\u001b[2J"}"#);
+    assert!(told.contains(r"unknown variant `\u{1b}[2J`") && !told.contains('\u{1b}'), "{told}");
+    let told = error(&format!(r#"{{"at":1,"utc":5,"link":0,"process":"{}"}}"#, "é".repeat(10_000)));
+    assert!(told.contains("invalid type: string \"éé") && told.chars().count() < 1_000, "{told}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(text: Vec<u8>, line in "\\PC*") {

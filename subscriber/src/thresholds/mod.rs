@@ -7,8 +7,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -49,38 +49,42 @@ pub fn run(args: &ThresholdsArgs) -> anyhow::Result<()> {
     if args.threshold.is_zero() {
         bail!("--threshold is 0s, it may be anything longer");
     }
-    let observed = observe(&args.capture, args.publisher.clone(), args.threshold)?;
-    if observed.left_out > 0 {
-        tracing::warn!("{} messages of too many publishers were left out", observed.left_out);
-    }
-    let reports = observed.end().into_iter().map(|(id, gaps)| Report::of(id, &gaps, args.threshold, wanted));
-    let reports: Vec<_> = reports.collect();
+    let reports = reports(Reader::open(&args.capture)?, args)?;
     if reports.is_empty() {
         let whose = args.publisher.as_ref().map(|id| format!(" of publisher {id}")).unwrap_or_default();
         bail!("{}: no sign of life{whose} is in it", args.capture.display());
     }
-    match tell(&reports, args.json) {
+    match tell(io::stdout().lock(), &reports, args.json) {
         // Whoever reads has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         told => told.context("stdout"),
     }
 }
 
-fn observe(path: &Path, only: Option<PublisherId>, fixed: Duration) -> anyhow::Result<Observed> {
-    let mut reader = Reader::open(path)?;
+/// Reads a capture to its end; what there is to tell of each publisher.
+///
+/// # Errors
+/// Those of the [`Reader`].
+pub fn reports<R: BufRead>(mut reader: Reader<R>, args: &ThresholdsArgs) -> anyhow::Result<Vec<Report>> {
     let bounds: Bounds = threshold::BOUNDS;
-    let mut observed = Observed::new(reader.links(), reader.began(), fixed, bounds, only);
+    let only = args.publisher.clone();
+    let mut observed = Observed::new(reader.links(), reader.began(), args.threshold, bounds, only);
     while let Some(event) = reader.next_event()? {
         observed.take(&event);
     }
     if let Some(line) = reader.torn() {
-        tracing::warn!("{} line {line} is cut off, and left out", path.display());
+        tracing::warn!("{} line {line} is cut off, and left out", args.capture.display());
     }
-    Ok(observed)
+    if observed.left_out > 0 {
+        tracing::warn!("{} messages of too many publishers were left out", observed.left_out);
+    }
+    let report = |(id, gaps)| Report::of(id, &gaps, args.threshold, args.false_alarms_a_month);
+    Ok(observed.end().into_iter().map(report).collect())
 }
 
-fn tell(reports: &[Report], json: bool) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+/// Writes the reports as a table, or as JSON, one object a line.
+pub fn tell(out: impl Write, reports: &[Report], json: bool) -> io::Result<()> {
+    let mut out = io::BufWriter::new(out);
     if json {
         for report in reports {
             serde_json::to_writer(&mut out, report)?;

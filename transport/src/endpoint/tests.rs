@@ -58,6 +58,8 @@ fn says_what_is_wrong() {
         ("zmq+tcp://h:1/x", "path"),
         ("zmq+tcp://u@h:1", "no users"),
         ("zmq+ipc://host", "names no file"),
+        ("zmq+ipc:run/x.sock", "names no file"),
+        ("zmq+ipc:///run/%1b[2J", "control character"),
         ("mqtt://h?ca=x", "for mqtts"),
         ("mqtts://h?ca=", "names no file"),
         ("mqtts://h?cert=x", "come together"),
