@@ -89,7 +89,7 @@ impl fmt::Display for Report {
         if counts.forbidden > 0 {
             write!(f, "{} forbidden, {} in all; ", counts.forbidden - since.forbidden, counts.forbidden)?;
         }
-        write!(f, "{} publishers, {} subscribers", counts.publishers, counts.subscribers)?;
+        write!(f, "{} publishers, {} connections of subscribers", counts.publishers, counts.subscribers)?;
         if counts.requests > since.requests || counts.resent > since.resent || counts.unanswered > since.unanswered {
             let (resent, requests) = (counts.resent - since.resent, counts.requests - since.requests);
             let unanswered = counts.unanswered - since.unanswered;
@@ -115,7 +115,7 @@ mod tests {
         assert!(traffic.report(Monotonic(due.0 - 1)).is_none());
         let report = traffic.report(due).unwrap().to_string();
         assert!(report.starts_with("2 messages/s, 4.000 MB/s in, 0.000 MB/s out; 0 dropped"), "{report}");
-        assert!(!report.contains("forbidden") && report.ends_with("subscribers"), "{report}");
+        assert!(!report.contains("forbidden") && report.ends_with("connections of subscribers"), "{report}");
         assert!(traffic.due().is_none());
         (traffic.counts.resent, traffic.counts.requests, traffic.counts.unanswered) = (7, 2, 1);
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(traffic.due(), Some(due.plus(REPORT_EVERY)));
         traffic.counts.forbidden = 3;
         let report = traffic.report(due.plus(REPORT_EVERY)).unwrap().to_string();
-        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 subscribers"), "{report}");
+        assert!(report.ends_with("; 3 forbidden, 3 in all; 0 publishers, 1 connections of subscribers"), "{report}");
     }
 }

@@ -9,6 +9,7 @@ mod guard;
 mod keys;
 mod monitor;
 mod outbound;
+mod pilot;
 mod redial;
 mod subscriber;
 mod zap;
@@ -75,9 +76,7 @@ pub fn open(socket: &zmq::Socket, endpoint: &ZmqEndpoint) -> Result<String, Tran
     let address = &endpoint.address;
     let failed = |doing| move |source| TransportError::Zmq { place: address.clone(), doing, source };
     socket.set_ipv6(wants_ipv6(address)).map_err(failed("can't set IPv6"))?;
-    if endpoint.way == Way::Bind {
-        send_no_heartbeats_to_publishers(socket).map_err(failed("can't set the keepalive"))?;
-    }
+    send_no_heartbeats_to_publishers(socket).map_err(failed("can't set the keepalive"))?;
     match endpoint.way {
         Way::Connect => socket.connect(address).map_err(failed("can't connect"))?,
         Way::Bind => socket.bind(address).map_err(failed("can't bind"))?,
@@ -87,8 +86,9 @@ pub fn open(socket: &zmq::Socket, endpoint: &ZmqEndpoint) -> Result<String, Tran
 }
 
 /// libzmq 4.3.4 ends the program, by an assertion, when a heartbeat of ours is due to a publisher that has left while its queue
-/// here is full. Where publishers come to us nothing is judged by their connections, so there are none: ours tell by their own
-/// heartbeats how long they may be silent, and of others TCP says within two minutes that they are gone.
+/// here is full. So there are none where messages come in. Where publishers come to us nothing is judged by their connections:
+/// ours tell by their own heartbeats how long they may be silent, and of others TCP says within two minutes that they are
+/// gone. Where we go to them, or to a broker, there is a [`pilot`].
 fn send_no_heartbeats_to_publishers(socket: &zmq::Socket) -> zmq::Result<()> {
     if socket.get_socket_type()? != zmq::XSUB {
         return Ok(());

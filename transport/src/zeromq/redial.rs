@@ -22,19 +22,30 @@ pub(super) struct Redial {
     backoff: Backoff,
     due: Option<Monotonic>,
     failures: u32,
+    tells: bool,
 }
 
 impl Redial {
     pub(super) fn new(address: String) -> Self {
-        Self { address, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), due: None, failures: 0 }
+        Self { address, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), due: None, failures: 0, tells: true }
+    }
+
+    /// Of a second socket, whose failures are those of the first.
+    pub(super) fn untold(address: String) -> Self {
+        Self { tells: false, ..Self::new(address) }
     }
 
     /// A handshake failed: takes trying again out of libzmq's hands, and says so at the first and ever more rarely.
     pub(super) fn failed(&mut self, socket: &zmq::Socket, failure: Failure, has_key: bool, now: Monotonic) {
         self.failures = self.failures.saturating_add(1);
-        if self.failures.is_power_of_two() {
+        if self.tells && self.failures.is_power_of_two() {
             tracing::warn!("{}: {} ({} times)", self.address, failure.of_the_peer(has_key), self.failures);
         }
+        self.again(socket, now);
+    }
+
+    /// Gives a connection up, and connects again a little later.
+    pub(super) fn again(&mut self, socket: &zmq::Socket, now: Monotonic) {
         if self.due.is_some() {
             return;
         }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  XSUB ─────────┐
-//!  monitor ──────┼─ poll, no ticks ─ thread ── Inbox (bounded; full = stop reading) ── subscriber's loop
+//!  monitor ──────┤
+//!  pilot ────────┼─ poll, no ticks ─ thread ── Inbox (bounded; full = stop reading) ── subscriber's loop
 //!  control PAIR ─┘
 //! ```
 
@@ -18,7 +19,8 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Curve, Failure, Gate, Guard, Monitor, PeerEvent, Purpose, SocketSettings, millis, open, prepare, redial::Redial,
+    Curve, Failure, Gate, Guard, Monitor, PeerEvent, Purpose, SocketSettings, millis, open, pilot::Pilot, prepare,
+    redial::Redial,
 };
 use crate::{
     Arrival, Asker, Batch, Delivery, Incoming, LinkIndex, SubscribeOptions, Subscription, TransportError,
@@ -51,24 +53,28 @@ pub(crate) fn subscribe(
         source,
     })?;
     let (inbox, address) = (admission.inbox(), open(&socket, endpoint)?);
+    let pilot = match endpoint.way {
+        Way::Connect => Some(Pilot::connect(&context, endpoint, settings(options), &curve)?),
+        Way::Bind => None,
+    };
     let stop = CancellationToken::new();
     let receiver = Receiver {
-        sockets: Sockets { socket, monitor, control, _gate: gate },
+        sockets: Sockets { socket, monitor, pilot, control, _gate: gate },
         redial: Redial::new(endpoint.address.clone()),
         guard: curve.guard(),
         has_key: curve.is_on(),
         admission,
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
+        joined: false,
         up: None,
         malformed: 0,
         handshakes_failed: 0,
         reported: None,
         frames: [zmq::Message::new(), zmq::Message::new()],
     };
-    let way = endpoint.way;
     // Nobody listens any more: that is an end, not an error.
-    let run = move || receiver.run(way).unwrap_or(());
+    let run = move || receiver.run().unwrap_or(());
     // The thread may have ended by itself and closed its side; or be busy, with requests that wait: it looks at `stop`.
     let control = Arc::new(Mutex::new(stopper));
     let tell = |control: &Mutex<zmq::Socket>, what: &[u8]| {
@@ -84,6 +90,10 @@ pub(crate) fn subscribe(
         .map_err(|source| TransportError::Thread { place: address, source })
 }
 
+fn settings(options: &SubscribeOptions) -> SocketSettings {
+    SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive }
+}
+
 type Made = (zmq::Socket, Monitor, zmq::Socket, zmq::Socket);
 
 fn sockets(
@@ -93,7 +103,7 @@ fn sockets(
     admission: &Admission,
 ) -> zmq::Result<Made> {
     let socket = context.socket(zmq::XSUB)?;
-    prepare(&socket, SocketSettings { high_water_mark: options.high_water_mark, keepalive: options.keepalive })?;
+    prepare(&socket, settings(options))?;
     curve.prepare(&socket, Purpose::Publish)?;
     for prefix in admission.iter() {
         socket.send([&[1], prefix.as_bytes()].concat(), 0)?;
@@ -117,6 +127,8 @@ struct Ready {
 struct Sockets {
     socket: zmq::Socket,
     monitor: Monitor,
+    /// Where it connects.
+    pilot: Option<Pilot>,
     control: zmq::Socket,
     _gate: Option<Gate>,
 }
@@ -130,6 +142,8 @@ struct Receiver {
     admission: Admission,
     inbox: Inbox,
     address: String,
+    /// Whether a peer is there, where it connects.
+    joined: bool,
     /// Whether the link was last said to be up.
     up: Option<bool>,
     malformed: u64,
@@ -150,13 +164,13 @@ enum Received {
 }
 
 impl Receiver {
-    fn run(mut self, way: Way) -> Result<(), Stopped> {
-        if way == Way::Bind {
+    fn run(mut self) -> Result<(), Stopped> {
+        if self.sockets.pilot.is_none() {
             self.say(true, "")?;
         }
         loop {
             let Ready { messages, events, requests } = self.wait()?;
-            if let Err(error) = self.redial.dial(&self.sockets.socket, Clock.now().monotonic) {
+            if let Err(error) = self.dial(Clock.now().monotonic) {
                 tracing::error!("{}: can't connect again: {error}", self.address);
                 return Err(Stopped);
             }
@@ -164,23 +178,38 @@ impl Receiver {
                 self.send_requests()?;
             }
             if events {
-                self.read_events(way)?;
+                self.read_events()?;
             }
-            if messages {
+            if messages && self.up == Some(true) {
                 self.hand_batch()?;
             }
         }
     }
 
+    fn dial(&mut self, now: Monotonic) -> zmq::Result<()> {
+        self.redial.dial(&self.sockets.socket, now)?;
+        self.sockets.pilot.as_mut().map_or(Ok(()), |pilot| pilot.dial(now))
+    }
+
     /// Waits for messages, events, or the time to connect again; no ticks.
     fn wait(&self) -> Result<Ready, Stopped> {
-        let Sockets { socket, monitor, control, .. } = &self.sockets;
-        let limit = self.redial.left(Clock.now().monotonic).map_or(-1, |left| i64::from(millis(left)));
-        let mut items = [socket, monitor.socket(), control].map(|socket| socket.as_poll_item(zmq::POLLIN));
+        let Sockets { socket, monitor, pilot, control, .. } = &self.sockets;
+        let now = Clock.now().monotonic;
+        let lefts = [self.redial.left(now), pilot.as_ref().and_then(|pilot| pilot.left(now))];
+        let limit = lefts.into_iter().flatten().min().map_or(-1, |left| i64::from(millis(left)));
+        // While the link is not said to be up nothing that comes by it is taken.
+        let wanted = if self.up == Some(true) { zmq::POLLIN } else { zmq::PollEvents::empty() };
+        let of_pilot = pilot.as_ref().map_or(control, Pilot::socket);
+        let mut items = [
+            socket.as_poll_item(wanted),
+            monitor.socket().as_poll_item(zmq::POLLIN),
+            of_pilot.as_poll_item(zmq::POLLIN),
+            control.as_poll_item(zmq::POLLIN),
+        ];
         match zmq::poll(&mut items, limit) {
             Ok(_) => {
-                let [messages, events, requests] = items.map(|item| item.is_readable());
-                Ok(Ready { messages, events, requests })
+                let [messages, of_socket, of_pilot, requests] = items.map(|item| item.is_readable());
+                Ok(Ready { messages, events: of_socket || of_pilot, requests })
             }
             Err(zmq::Error::EINTR) => Ok(Ready::default()),
             Err(error) => {
@@ -203,25 +232,49 @@ impl Receiver {
         Ok(())
     }
 
-    fn read_events(&mut self, way: Way) -> Result<(), Stopped> {
+    fn read_events(&mut self) -> Result<(), Stopped> {
         while let Some(event) = self.sockets.monitor.next_event() {
             // A bound socket hears whoever comes: it stays up, however many are there.
-            match event {
-                PeerEvent::Stranger(failure) if way == Way::Bind => self.count_stranger(failure),
-                _ if way == Way::Bind => {}
-                PeerEvent::Joined => {
-                    self.redial.joined();
-                    self.say(true, "")?;
-                }
-                PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time")?,
-                PeerEvent::Nobody => self.say(false, "nobody answers there")?,
-                PeerEvent::Stranger(failure) => {
-                    self.redial.failed(&self.sockets.socket, failure, self.has_key, Clock.now().monotonic);
-                    self.say(false, failure.of_the_peer(self.has_key))?;
+            match (event, &self.sockets.pilot) {
+                (PeerEvent::Stranger(failure), None) => self.count_stranger(failure),
+                (_, None) => {}
+                (event, Some(_)) => {
+                    self.joined = event == PeerEvent::Joined;
+                    match event {
+                        PeerEvent::Joined => self.redial.joined(),
+                        PeerEvent::Stranger(failure) => {
+                            self.redial.failed(&self.sockets.socket, failure, self.has_key, Clock.now().monotonic);
+                        }
+                        PeerEvent::Left | PeerEvent::Nobody => {}
+                    }
+                    self.tell(event)?;
                 }
             }
         }
+        while let Some(pilot) = &mut self.sockets.pilot
+            && let Some(event) = pilot.next_event(Clock.now().monotonic)
+        {
+            self.tell(event)?;
+            // TCP may take long to see that this one is dead, too, and to get going again when it is not.
+            if event == PeerEvent::Left {
+                self.joined = false;
+                self.redial.again(&self.sockets.socket, Clock.now().monotonic);
+            }
+        }
         Ok(())
+    }
+
+    /// The link is up when the peer is there by both connections.
+    fn tell(&mut self, event: PeerEvent) -> Result<(), Stopped> {
+        match event {
+            PeerEvent::Joined if self.joined && self.sockets.pilot.as_ref().is_some_and(Pilot::joined) => {
+                self.say(true, "")
+            }
+            PeerEvent::Joined => Ok(()),
+            PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time"),
+            PeerEvent::Nobody => self.say(false, "nobody answers there"),
+            PeerEvent::Stranger(failure) => self.say(false, failure.of_the_peer(self.has_key)),
+        }
     }
 
     fn count_stranger(&mut self, failure: Failure) {
