@@ -9,7 +9,7 @@ use lastbeat_log::Position;
 use lastbeat_simulation::Broken;
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{HostView, LinkNumber, Reception, WatchRules, Watchdog};
-use lastbeat_wire::{Monotonic, Now, ProcessIdentity, PublisherId};
+use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, PublisherId};
 
 use super::chance::Spans;
 use super::disk::Disk;
@@ -321,7 +321,10 @@ impl World {
         if reception == Reception::Live {
             let threshold = self.fleet.threshold_of(&self.fleet.publishers[packet.publisher]);
             self.revived(link, connection, packet)?;
-            self.truth.people[packet.publisher].learned(self.now, threshold);
+            // A will bears no clock.
+            if packet.kind != Kind::Rip {
+                self.truth.people[packet.publisher].learned(self.now, threshold);
+            }
         }
         Ok(())
     }
