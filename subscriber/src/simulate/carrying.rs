@@ -74,46 +74,29 @@ impl World {
             }
         } else if state.cut > 0 {
             state.stuck.push(packet);
-        } else if mqtt {
-            state.received.push_back(packet);
-            self.hand_over(link);
         } else {
-            self.tell(News::Message { link, connection, packet });
-        }
-    }
-
-    /// By MQTT one message after the other is handed to the loop.
-    pub fn hand_over(&mut self, link: usize) {
-        let state = &mut self.links[link];
-        if !state.awaiting
-            && let Some(packet) = state.received.pop_front()
-        {
-            state.awaiting = true;
-            let connection = state.connection;
             self.tell(News::Message { link, connection, packet });
         }
     }
 
     /// The loop says that a message is safe.
-    pub fn receipt(&mut self, link: usize, connection: u64) {
+    pub fn receipt(&mut self, link: usize, connection: u64, number: u64) {
         if self.links[link].connection == connection {
-            self.links[link].awaiting = false;
             let leg = self.side.span(LEG);
-            self.later(leg, Happening::Acknowledged { link, connection });
-            self.hand_over(link);
+            self.later(leg, Happening::Acknowledged { link, connection, number });
         }
     }
 
     /// The broker forgets a message that is safe.
-    pub fn acknowledged(&mut self, link: usize, connection: u64) {
+    pub fn acknowledged(&mut self, link: usize, connection: u64, number: u64) {
         let state = &mut self.links[link];
-        if state.connection != connection || state.sent == 0 {
+        if state.connection != connection {
             return;
         }
         if state.cut > 0 {
-            state.unheard += 1;
-        } else {
-            state.session.pop_front();
+            state.unheard.push(number);
+        } else if let Some(place) = state.session.iter().take(state.sent).position(|packet| packet.number == number) {
+            state.session.remove(place);
             state.sent -= 1;
         }
     }
@@ -123,9 +106,9 @@ impl World {
         let state = &mut self.links[link];
         let was = std::mem::replace(&mut state.connected, false);
         state.connection += 1;
-        (state.sent, state.awaiting, state.unheard) = (0, false, 0);
-        let mut gone: Vec<_> = std::mem::take(&mut state.stuck);
-        gone.extend(std::mem::take(&mut state.received));
+        state.sent = 0;
+        state.unheard.clear();
+        let gone = std::mem::take(&mut state.stuck);
         if !self.fleet.links[link].mqtt {
             for packet in &gone {
                 self.truth.lost(packet, Fate::LostOnTheWay);
@@ -179,11 +162,13 @@ impl World {
     pub fn wire_is_back(&mut self, link: usize) {
         let again = self.side.between(100 * MILLI, 2 * SECOND);
         let connection = self.links[link].connection;
+        // What is sent now comes behind it.
+        self.links[link].arrives_last = self.links[link].arrives_last.max(self.now + again);
         for packet in std::mem::take(&mut self.links[link].stuck) {
             self.later(again, Happening::Arrives { link, connection, packet });
         }
-        for _ in 0..std::mem::take(&mut self.links[link].unheard) {
-            self.later(again, Happening::Acknowledged { link, connection });
+        for number in std::mem::take(&mut self.links[link].unheard) {
+            self.later(again, Happening::Acknowledged { link, connection, number });
         }
     }
 

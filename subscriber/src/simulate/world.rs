@@ -95,14 +95,11 @@ pub struct Link {
     /// MQTT: what is not acknowledged; the first `sent` of them are under way or received.
     pub session: VecDeque<Rc<Packet>>,
     pub sent: usize,
-    /// What the subscriber's end has and the loop has not, and whether a receipt is waited for.
-    pub received: VecDeque<Rc<Packet>>,
-    pub awaiting: bool,
     /// What the broker holds back, and what a silent wire has in its buffers.
     pub held: Vec<Rc<Packet>>,
     pub stuck: Vec<Rc<Packet>>,
     /// Acknowledgements that a silent wire has in its buffers.
-    pub unheard: usize,
+    pub unheard: Vec<u64>,
     /// Messages don't overtake each other on one connection.
     pub arrives_last: u64,
 }
@@ -135,8 +132,8 @@ pub enum Happening {
     AtBroker { link: usize, packet: Rc<Packet> },
     /// A message comes to the subscriber's end of a connection.
     Arrives { link: usize, connection: u64, packet: Rc<Packet> },
-    /// The broker learns that the oldest message is safe.
-    Acknowledged { link: usize, connection: u64 },
+    /// The broker learns that a message is safe.
+    Acknowledged { link: usize, connection: u64, number: u64 },
     /// A publisher can send again what it could not.
     Flushes(usize),
     /// A broker may miss a publisher.
@@ -291,7 +288,7 @@ impl World {
             Happening::Flushes(host) => self.flush(host),
             Happening::AtBroker { link, packet } => self.at_broker(link, packet),
             Happening::Arrives { link, connection, packet } => self.arrives(link, connection, packet),
-            Happening::Acknowledged { link, connection } => self.acknowledged(link, connection),
+            Happening::Acknowledged { link, connection, number } => self.acknowledged(link, connection, number),
             Happening::Misses { publisher, process, link } => self.misses(publisher, process, link),
             Happening::Connects { link, life } => self.connects(link, life),
             Happening::Notices { link, connection } => self.notices(link, connection),

@@ -81,7 +81,7 @@ impl World {
             if acknowledged {
                 self.truth.acknowledged(&packet)?;
             }
-            self.receipt(link, connection);
+            self.receipt(link, connection, packet.number);
         }
         Ok(())
     }
