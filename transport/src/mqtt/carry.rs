@@ -3,6 +3,9 @@
 //!
 //! A receipt that was dropped must not end in an acknowledgement, nor may a later one overtake it: the connection is cut, and
 //! the broker delivers again on the next one.
+//!
+//! A broker sends no more than so many messages that are not acknowledged. While receipts are long in coming (the disk is full)
+//! nobody is heard, whoever speaks: that is told as a link that is down.
 
 use std::{
     future::pending,
@@ -25,7 +28,7 @@ use tokio::{
         mpsc::{Receiver, Sender, channel},
         oneshot,
     },
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -39,6 +42,8 @@ use crate::{Batch, Delivery, Receipt};
 const BUFFER_BYTES: usize = 64 << 10;
 /// Most batches that wait for their receipts.
 const MOST_OWED: usize = 64;
+/// So many keepalives a receipt may take, fewer than make a silence.
+const RECEIPT_KEEPALIVES: u32 = 3;
 /// PUBACK, PINGREQ and PINGRESP.
 const ACKNOWLEDGED: [u8; 2] = [0x40, 2];
 const PING: [u8; 2] = [0xc0, 0];
@@ -72,6 +77,7 @@ enum Cut {
 /// Messages that are to be acknowledged.
 struct Owed {
     numbers: Vec<u16>,
+    since: Instant,
     /// `None` for what is not wanted: there is nothing to wait for.
     receipt: Option<oneshot::Receiver<()>>,
 }
@@ -83,7 +89,7 @@ impl Connection {
         let (far_in, far_out) = split(far);
         let (owed, owing) = channel(MOST_OWED);
         let asking = Asking::default();
-        let outward = Outward { near_in, far_out, owing, oldest: None, asking: &asking, patience: shared.patience() };
+        let outward = Outward { near_in, far_out, owing, oldest: None, stuck: false, asking: &asking, shared: &shared };
         let pulse = Pulse::new(shared.keepalive, shared.patience());
         let inward = Inward { far_in, near_out, owed, asking: &asking, pulse, shared: &shared };
         let outward = async {
@@ -116,8 +122,18 @@ struct Outward<'a> {
     far_out: WriteHalf<Far>,
     owing: Receiver<Owed>,
     oldest: Option<Owed>,
+    /// Whether it was told that receipts are long in coming.
+    stuck: bool,
     asking: &'a Asking,
-    patience: Duration,
+    shared: &'a Shared,
+}
+
+/// What becomes of what is owed.
+enum Due {
+    /// It may be acknowledged.
+    Now(Owed),
+    /// It should have been by now.
+    Late,
 }
 
 impl Outward<'_> {
@@ -125,6 +141,8 @@ impl Outward<'_> {
         let mut sent = Vec::with_capacity(BUFFER_BYTES);
         let mut out = Vec::new();
         let mut broken = false;
+        let patience = self.shared.patience();
+        let limit = self.shared.keepalive.checked_mul(RECEIPT_KEEPALIVES);
         loop {
             out.clear();
             tokio::select! {
@@ -138,29 +156,50 @@ impl Outward<'_> {
                     }
                 },
                 () = self.asking.relay.notified() => out.extend(PING),
-                due = due(&mut self.oldest, &mut self.owing) => due?.numbers.iter().for_each(|number| {
-                    out.extend(ACKNOWLEDGED);
-                    out.extend(number.to_be_bytes());
-                }),
+                due = due(&mut self.oldest, &mut self.owing, limit.filter(|_| !self.stuck)) => match due? {
+                    Due::Late => self.tell_stuck(true).await,
+                    Due::Now(owed) => {
+                        for number in &owed.numbers {
+                            out.extend(ACKNOWLEDGED);
+                            out.extend(number.to_be_bytes());
+                        }
+                        self.tell_stuck(false).await;
+                    }
+                },
             }
             // When the broker is gone, what the library still writes goes nowhere, but it goes.
-            broken = broken || !in_time(self.patience, self.far_out.write_all(&out)).await;
+            broken = broken || !in_time(patience, self.far_out.write_all(&out)).await;
         }
-        in_time(self.patience, self.far_out.shutdown()).await;
+        in_time(patience, self.far_out.shutdown()).await;
         Ok(())
+    }
+
+    async fn tell_stuck(&mut self, stuck: bool) {
+        if std::mem::replace(&mut self.stuck, stuck) != stuck
+            && let Some(listener) = &self.shared.listener
+        {
+            listener.say_stuck(stuck).await;
+        }
     }
 }
 
-/// The oldest of what may be acknowledged. Can be dropped and asked again at any time.
-async fn due(oldest: &mut Option<Owed>, owing: &mut Receiver<Owed>) -> Result<Owed, Cut> {
+/// The oldest of what may be acknowledged, or that it could not be for `limit`. Can be dropped and asked again at any time.
+async fn due(oldest: &mut Option<Owed>, owing: &mut Receiver<Owed>, limit: Option<Duration>) -> Result<Due, Cut> {
     if oldest.is_none() {
         *oldest = owing.recv().await;
     }
-    if let Some(Owed { receipt: Some(receipt), .. }) = oldest {
-        receipt.await.map_err(|_| Cut::NotKept)?;
+    if let Some(Owed { receipt: Some(receipt), since, .. }) = oldest {
+        let given = match limit.and_then(|limit| since.checked_add(limit)) {
+            None => receipt.await,
+            Some(at) => match timeout_at(at, receipt).await {
+                Ok(given) => given,
+                Err(_) => return Ok(Due::Late),
+            },
+        };
+        given.map_err(|_| Cut::NotKept)?;
     }
     match oldest.take() {
-        Some(owed) => Ok(owed),
+        Some(owed) => Ok(Due::Now(owed)),
         None => pending().await,
     }
 }
@@ -239,7 +278,7 @@ impl Inward<'_> {
         let Messages { mut batch, numbers } = messages;
         let Some(listener) = &self.shared.listener else { return true };
         if !numbers.is_empty() {
-            let mut owed = Owed { numbers, receipt: None };
+            let mut owed = Owed { numbers, since: Instant::now(), receipt: None };
             if !batch.is_empty() {
                 let (receipt, given) = Receipt::new();
                 (batch.receipt, owed.receipt) = (Some(receipt), Some(given));
@@ -393,6 +432,37 @@ mod tests {
         ends(&mut rig.far);
         ends(&mut rig.near);
         assert!(matches!(rig.arrival(), Arrival::Down { reason } if reason.contains("could not be kept")));
+    }
+
+    #[test]
+    fn while_receipts_are_long_in_coming_the_link_is_down() {
+        let mut rig = Rig::with(Duration::from_millis(200));
+        let mut broker = rig.far.try_clone().unwrap();
+        let (acknowledged, heard) = std::sync::mpsc::channel();
+        // Answers the questions whether it is there.
+        let answers = std::thread::spawn(move || {
+            let mut kind = [0; 2];
+            while broker.read_exact(&mut kind).is_ok() {
+                if kind == PING {
+                    broker.write_all(&PONG).unwrap();
+                } else {
+                    let mut number = [0; 2];
+                    broker.read_exact(&mut number).unwrap();
+                    acknowledged.send(number[1]).unwrap();
+                }
+            }
+        });
+        rig.far.write_all(&publish(1, b"sensor/a")).unwrap();
+        let mut first = rig.batch();
+        assert!(matches!(rig.arrival(), Arrival::Down { reason } if reason.contains("acknowledged")));
+        rig.far.write_all(&publish(2, b"sensor/a")).unwrap();
+        let Arrival::Batch(mut second) = rig.arrival() else { panic!("it is not up") };
+        first.receipt.take().unwrap().give();
+        assert!(matches!(rig.arrival(), Arrival::Up));
+        second.receipt.take().unwrap().give();
+        assert_eq!((heard.recv(), heard.recv()), (Ok(1), Ok(2)));
+        drop(rig);
+        answers.join().unwrap();
     }
 
     #[test]

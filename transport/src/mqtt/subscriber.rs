@@ -19,6 +19,7 @@ use crate::{
     waiting::wait_for,
 };
 
+const STUCK: &str = "what came is not in the log yet and can't be acknowledged; the broker sends no more until then";
 /// The longest wait between two tries to reach a broker that does not answer.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -62,6 +63,8 @@ enum Said {
     #[default]
     Nothing,
     Up,
+    /// Down, for what came can't be acknowledged.
+    Stuck,
     Down,
 }
 
@@ -77,8 +80,24 @@ impl Listener {
 
     /// Hands messages over, and waits while there is no room: that is the backpressure.
     pub(super) async fn hand(&self, batch: Batch) -> Result<(), Stopped> {
-        self.say_up().await?;
+        if *self.said.lock().await != Said::Stuck {
+            self.say_up().await?;
+        }
         self.inbox.give(Arrival::Batch(batch)).await
+    }
+
+    /// What came can't be acknowledged for long, or can be again.
+    pub(super) async fn say_stuck(&self, stuck: bool) {
+        let mut said = self.said.lock().await;
+        let (new, arrival) = match *said {
+            Said::Up if stuck => (Said::Stuck, Arrival::Down { reason: format!("{}: {STUCK}", self.place) }),
+            Said::Stuck if !stuck => (Said::Up, Arrival::Up),
+            _ => return,
+        };
+        // Whoever stopped us no longer listens.
+        if self.inbox.give(arrival).await.is_ok() {
+            *said = new;
+        }
     }
 
     async fn say_up(&self) -> Result<(), Stopped> {
