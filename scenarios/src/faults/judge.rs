@@ -40,6 +40,8 @@ pub struct Judge<'a> {
     pub publishers: &'a [String],
     /// The silence that is allowed.
     pub threshold: Duration,
+    /// Whether the broker waits for acknowledgements: while the log's disk is full it then sends nothing more.
+    pub acknowledged: bool,
 }
 
 impl Due {
@@ -168,7 +170,13 @@ impl Judge<'_> {
                 _ => false,
             }),
             State::Finished => deeds.any(|deed| deed.fault == Fault::Term && deed.begun <= at),
-            State::Blind => self.truth.deaf(at, self.threshold + AFTERMATH),
+            State::Blind => {
+                let slack = self.threshold + AFTERMATH;
+                let full = |deed: &Deed| deed.fault == Fault::Fill && deed.who == Who::Subscriber;
+                let stuck =
+                    self.acknowledged && self.truth.deeds().iter().any(|deed| full(deed) && deed.is_felt(at, slack));
+                stuck || self.truth.deaf(at, slack)
+            }
             State::Unseen | State::Failed | State::Unknown | State::Paused => false,
         }
     }

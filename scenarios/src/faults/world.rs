@@ -173,7 +173,13 @@ impl<'a> World<'a> {
 
     /// Compares what was told with what was done.
     pub fn judge(&self) -> Judge<'_> {
-        Judge { truth: &self.truth, told: &self.told, publishers: &self.ids, threshold: self.threshold }
+        Judge {
+            truth: &self.truth,
+            told: &self.told,
+            publishers: &self.ids,
+            threshold: self.threshold,
+            acknowledged: self.broker.name == "mosquitto",
+        }
     }
 
     /// Has all publishers say goodbye and end.
