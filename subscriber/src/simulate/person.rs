@@ -13,7 +13,7 @@ pub struct Person {
     pub id: String,
     pub host: usize,
     pub links: Vec<usize>,
-    /// When the last message of it was taken in, and when a message that was no duplicate and not late.
+    /// When the last message of it was taken in.
     pub quiet_since: Option<u64>,
     /// Since when it does not speak although it should, and whether that was found.
     pub trouble: Option<u64>,

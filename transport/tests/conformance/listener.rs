@@ -38,7 +38,7 @@ enum Heard {
     Message(Message),
 }
 
-/// A subscriber that gives every receipt at once, whatever its test waits for: MQTT's library stands still meanwhile.
+/// A subscriber that gives every receipt at once, whatever its test waits for.
 pub struct Listener {
     heard: Receiver<Heard>,
     messages: VecDeque<Message>,

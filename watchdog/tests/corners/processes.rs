@@ -270,16 +270,18 @@ fn an_end_while_blind_is_no_verdict_and_no_secret() {
     assert_eq!((bench.flip().at, bench.flip().noticed_at), (at(20).utc, at(41).utc));
 }
 
+/// What was under way for a second.
+fn say_slowly(watchdog: &mut Watchdog, now: Now, kind: Kind) -> Reception {
+    let header = Header { sent_at: Some(now.utc.minus(Duration::from_secs(1))), ..of(process(7, 1)) };
+    say(watchdog, now, kind, Some(FIRST), &header)
+}
+
 #[test]
 fn an_end_that_is_put_off_for_a_goodbye_is_told_though_its_link_goes_down_meanwhile() {
     let mut bench = Bench::new();
-    let slow = |watchdog: &mut Watchdog, now: Now| {
-        let header = Header { sent_at: Some(now.utc.minus(Duration::from_secs(1))), ..of(process(7, 1)) };
-        say(watchdog, now, Kind::Beat, Some(FIRST), &header)
-    };
     let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
-    bench.then(10, slow);
+    bench.then(10, |watchdog, now| say_slowly(watchdog, now, Kind::Beat));
     assert_eq!(bench.then(20, end), State::Alive);
     assert_eq!(bench.then(20, |watchdog, now| watchdog.link_down(now, FIRST, "reset")), State::Blind);
     assert_eq!(bench.flip().evidence.last().unwrap().fact, Fact::Gone);
@@ -291,14 +293,10 @@ fn an_end_that_is_put_off_for_a_goodbye_is_told_though_its_link_goes_down_meanwh
 #[test]
 fn no_goodbye_is_waited_for_after_a_will() {
     let mut bench = Bench::new();
-    let say_late = |watchdog: &mut Watchdog, now: Now, kind| {
-        let header = Header { sent_at: Some(now.utc.minus(Duration::from_secs(1))), ..of(process(7, 1)) };
-        say(watchdog, now, kind, Some(FIRST), &header)
-    };
     let end = |watchdog: &mut Watchdog, now| watchdog.exited(now, "light", process(7, 1), seen(Fact::Gone));
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
-    bench.then(10, |watchdog, now| say_late(watchdog, now, Kind::Beat));
-    bench.then(20, |watchdog, now| say_late(watchdog, now, Kind::Rip));
+    bench.then(10, |watchdog, now| say_slowly(watchdog, now, Kind::Beat));
+    bench.then(20, |watchdog, now| say_slowly(watchdog, now, Kind::Rip));
     let state = bench.then(20, |watchdog, now| {
         let question =
             Question { publisher: "light".parse().unwrap(), process: process(7, 1), asked_at: now.monotonic };
@@ -309,7 +307,7 @@ fn no_goodbye_is_waited_for_after_a_will() {
 
     let mut bench = Bench::new();
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
-    bench.then(10, |watchdog, now| say_late(watchdog, now, Kind::Beat));
+    bench.then(10, |watchdog, now| say_slowly(watchdog, now, Kind::Beat));
     assert_eq!(bench.then(20, end), State::Alive);
-    assert_eq!(bench.then(20, |watchdog, now| say_late(watchdog, now, Kind::Rip)), State::Dead);
+    assert_eq!(bench.then(20, |watchdog, now| say_slowly(watchdog, now, Kind::Rip)), State::Dead);
 }

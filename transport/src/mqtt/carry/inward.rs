@@ -1,0 +1,131 @@
+//! [`Inward`]: what comes from the broker: messages to the subscriber, all the rest to the library.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf},
+    net::tcp::OwnedWriteHalf,
+    sync::mpsc::Sender,
+    time::{Instant, timeout},
+};
+
+use super::{Asking, BUFFER_BYTES, Cut, Far, Owed, PONG};
+use crate::{
+    Batch, Delivery, Receipt,
+    mqtt::{
+        packets::{Packet, Packets, Publish},
+        pulse::{Pulse, Silence},
+        relay::Shared,
+    },
+};
+
+/// See the module.
+pub(super) struct Inward<'a> {
+    far_in: ReadHalf<Far>,
+    near_out: OwnedWriteHalf,
+    owed: Sender<Owed>,
+    asking: &'a Asking,
+    pulse: Pulse,
+    shared: &'a Shared,
+}
+
+impl<'a> Inward<'a> {
+    pub(super) fn new(
+        (far_in, near_out): (ReadHalf<Far>, OwnedWriteHalf),
+        owed: Sender<Owed>,
+        asking: &'a Asking,
+        shared: &'a Shared,
+    ) -> Self {
+        let pulse = Pulse::new(shared.keepalive, shared.patience());
+        Self { far_in, near_out, owed, asking, pulse, shared }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), Cut> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut packets = Packets::default();
+        let mut out = Vec::new();
+        loop {
+            let Some(length) = self.read(&mut buffer).await.filter(|length| *length > 0) else { break };
+            out.clear();
+            // A broker that sends is there, and its answer may stand behind many messages, which the library does not see.
+            if self.asking.library.swap(false, Relaxed) {
+                out.extend(PONG);
+            }
+            let mut messages = Messages::default();
+            let taken = packets.take(&buffer[..length], |packet| match packet {
+                Packet::Other(packet) => out.extend(packet),
+                Packet::Publish(message) => messages.add(message, self.shared),
+            });
+            if self.near_out.write_all(&out).await.is_err() || !self.hand(messages).await {
+                break;
+            }
+            if let Err(error) = taken {
+                tracing::warn!(broker = %self.shared.host_and_port, "what answers there is no MQTT broker: {error}");
+                return Err(Cut::Malformed);
+            }
+        }
+        // Of the two ways only this one: the library must still be able to write. One that is gone needs no end.
+        let _ = self.near_out.shutdown().await;
+        Ok(())
+    }
+
+    /// What comes; `None` when nothing more will.
+    async fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        loop {
+            match timeout(self.pulse.limit(), self.far_in.read(buffer)).await {
+                Ok(Ok(length)) => {
+                    self.pulse.heard();
+                    return Some(length);
+                }
+                Ok(Err(error)) => {
+                    if let Some(reason) = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error)) {
+                        self.shared.failed(reason);
+                    }
+                    return None;
+                }
+                Err(_) => match self.pulse.silent() {
+                    Silence::Ask => self.asking.relay.notify_one(),
+                    Silence::Gone => {
+                        self.shared.failed(format!("{}: the broker does not answer", self.shared.host_and_port));
+                        return None;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Whether anybody wants them.
+    async fn hand(&mut self, messages: Messages) -> bool {
+        let Messages { mut batch, numbers } = messages;
+        let Some(listener) = &self.shared.listener else { return true };
+        if !numbers.is_empty() {
+            let mut owed = Owed { numbers, since: Instant::now(), receipt: None };
+            if !batch.is_empty() {
+                let (receipt, given) = Receipt::new();
+                (batch.receipt, owed.receipt) = (Some(receipt), Some(given));
+            }
+            if self.owed.send(owed).await.is_err() {
+                return false;
+            }
+        }
+        batch.is_empty() || listener.hand(batch).await.is_ok()
+    }
+}
+
+/// What came at once.
+#[derive(Default)]
+struct Messages {
+    batch: Batch,
+    numbers: Vec<u16>,
+}
+
+impl Messages {
+    fn add(&mut self, message: Publish<'_>, shared: &Shared) {
+        self.numbers.extend(message.number);
+        // `sensor/#` also stands for `sensor`.
+        if shared.listener.as_ref().is_some_and(|listener| listener.wants(message.topic)) {
+            let (topic, payload) = (message.topic, message.payload);
+            self.batch.push(Delivery { topic, payload, retained: message.retained, resent: false });
+        }
+    }
+}
