@@ -9,6 +9,8 @@
 //! ```
 
 #[cfg(test)]
+pub mod backlog;
+#[cfg(test)]
 pub mod conformance;
 
 use std::sync::Arc;

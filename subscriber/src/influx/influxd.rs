@@ -60,6 +60,11 @@ impl Influxd {
         format!("{}://{}", if self.https.is_some() { "https" } else { "http" }, self.address)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -26,6 +26,8 @@ mod generated;
 #[cfg(test)]
 pub mod influxd;
 pub mod line;
+#[cfg(test)]
+mod measure;
 mod refused;
 mod server;
 mod shipment;

@@ -309,26 +309,3 @@ fn an_authority_that_can_not_be_read_is_named() {
         assert!(error.starts_with(&format!("the InfluxDB option ca={path}: ")), "{error}");
     }
 }
-
-#[tokio::test]
-#[ignore = "a measurement: cargo test --release -p lastbeat-subscriber influx::tests::measure -- --ignored --nocapture"]
-async fn measure_messages_a_second_into_influxdb() {
-    const MESSAGES: i64 = 1_000_000;
-    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
-    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
-    for number in 0..MESSAGES {
-        append(&mut log, number);
-        if number % 100_000 == 0 {
-            log.commit();
-            log.handle().when_written(Position(log.end().0 - 1)).await.ok();
-        }
-    }
-    log.commit();
-    let begin = lastbeat_host::Clock.now().monotonic;
-    finish(follow(&server, dir.path(), log.handle()), log).await;
-    let seconds = lastbeat_host::Clock.now().monotonic.since(begin).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = MESSAGES as f64 / seconds;
-    println!("{MESSAGES} messages into InfluxDB in {seconds:.2} s: {rate:.0} a second");
-    assert_eq!(server.count("sensor", "lux").await, MESSAGES);
-}

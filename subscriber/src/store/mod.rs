@@ -3,6 +3,8 @@
 mod file;
 mod follow;
 mod known;
+#[cfg(test)]
+mod measure;
 mod refused;
 mod rows;
 #[cfg(test)]

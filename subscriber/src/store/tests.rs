@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lastbeat_host::Clock;
 use lastbeat_log::Position;
 use lastbeat_wire::UtcNanos;
 use rusqlite::Connection;
@@ -200,29 +199,4 @@ async fn a_store_that_cannot_be_written_is_waited_for() {
     following.ended().await.unwrap();
     assert_eq!(File(path).rows().await.len(), 1);
     assert_eq!(following.lag.borrow().trouble, None);
-}
-
-#[tokio::test]
-#[ignore = "a measurement: cargo test --release -p lastbeat-subscriber store::tests::measure -- --ignored --nocapture"]
-async fn measure_messages_a_second_into_the_store() {
-    const MESSAGES: i64 = 1_000_000;
-    let dir = tempfile::tempdir().unwrap();
-    let mut log = lastbeat_log::Log::open(&dir.path().join("log"), lastbeat_log::LogOptions::default()).unwrap().0;
-    for number in 0..MESSAGES {
-        conformance::append(&mut log, number);
-        if number % 100_000 == 0 {
-            log.commit();
-            log.handle().when_written(Position(log.end().0.saturating_sub(1))).await.ok();
-        }
-    }
-    log.commit();
-    let start_time = Clock.now().monotonic;
-    let store = Store::open(&dir.path().join("store.db")).unwrap();
-    let mut following = start(store, log.handle().clone(), CancellationToken::new()).unwrap();
-    log.close(Duration::from_secs(10));
-    following.ended().await.unwrap();
-    let seconds = Clock.now().monotonic.since(start_time).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = MESSAGES as f64 / seconds;
-    println!("{MESSAGES} messages into the store in {seconds:.2} s: {rate:.0} a second");
 }
