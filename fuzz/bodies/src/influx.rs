@@ -37,8 +37,9 @@ pub fn line(bytes: &[u8]) {
     };
     let text = std::str::from_utf8(&line).expect("line protocol is UTF-8");
     let read = read(text);
-    let mut tags = vec![("publisher".to_owned(), fuzzed::stored_tag(publisher.as_str()))];
-    tags.extend(point.host.filter(|host| !host.is_empty()).map(|host| ("host".to_owned(), fuzzed::stored_tag(&host))));
+    let host = point.host.filter(|host| !host.is_empty());
+    let mut tags: Vec<_> = host.map(|host| ("host".to_owned(), fuzzed::stored_tag(&host))).into_iter().collect();
+    tags.push(("publisher".to_owned(), fuzzed::stored_tag(publisher.as_str())));
     assert_eq!(read.tags, tags);
     assert_eq!(read.time, point.time);
     let mut fields: Vec<(String, Value<'_>)> =

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::server::Packing;
 use super::{Influx, InfluxConfig};
 use crate::follower::conformance::{append, open_log};
 use crate::follower::{Lag, start};
@@ -46,7 +47,11 @@ async fn serve(listener: TcpListener, answers: Vec<String>, seen: Arc<Mutex<Vec<
             bytes.extend_from_slice(&buffer[..count]);
         }
         let mut text = String::new();
-        GzDecoder::new(&bytes[start..]).read_to_string(&mut text).unwrap();
+        if head.contains("content-encoding: gzip") {
+            GzDecoder::new(&bytes[start..]).read_to_string(&mut text).unwrap();
+        } else {
+            text.push_str(std::str::from_utf8(&bytes[start..]).unwrap());
+        }
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
         seen.lock().unwrap().push(Request { head, lines });
         let answer = answers.pop_front().unwrap_or_else(|| "204 No Content\r\n".to_owned());
@@ -60,6 +65,10 @@ async fn serve(listener: TcpListener, answers: Vec<String>, seen: Arc<Mutex<Vec<
 
 /// Ships ten readings to a server that gives these answers first.
 async fn shipped(path: &str, answers: &[&str]) -> (Lag, Vec<Request>) {
+    shipped_in(Packing::Plain, path, answers).await
+}
+
+async fn shipped_in(packing: Packing, path: &str, answers: &[&str]) -> (Lag, Vec<Request>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{path}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -72,6 +81,8 @@ async fn shipped(path: &str, answers: &[&str]) -> (Lag, Vec<Request>) {
     }
     let config = InfluxConfig::parse(&url, |_| Some("hunter2".to_owned())).unwrap();
     let influx = Influx::open(config, dir.path(), crate::standby::alone()).unwrap();
+    assert_eq!(influx.server.packing, Packing::Plain, "the server is on this host");
+    let influx = influx.packed(packing);
     let handle = log.handle().clone();
     let end = log.close(Duration::from_secs(10)).written;
     let mut following = start(influx, handle, CancellationToken::new()).unwrap();
@@ -89,7 +100,18 @@ async fn version_2_is_written_to_with_its_token_org_and_bucket() {
     assert_eq!((seen.len(), seen[0].lines.len()), (1, 10));
     let head = &seen[0].head;
     assert!(head.starts_with("POST /api/v2/write?org=my+home&bucket=b&precision=ns HTTP/1.1\r\n"), "{head}");
-    assert!(head.contains("authorization: Token hunter2") && head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("authorization: Token hunter2"), "{head}");
+}
+
+#[tokio::test]
+async fn lines_are_the_same_compressed_and_not_and_a_group_of_them_too() {
+    let large = "413 Request Entity Too Large\r\n";
+    let (_, plain) = shipped("/db", &[large]).await;
+    let (_, packed) = shipped_in(Packing::Gzip, "/db", &[large]).await;
+    let lines = |seen: &[Request]| seen.iter().map(|request| request.lines.clone()).collect::<Vec<_>>();
+    assert_eq!((plain.len(), lines(&plain)), (3, lines(&packed)));
+    let says = |seen: &[Request]| seen.iter().filter(|request| request.head.contains("content-encoding: gzip")).count();
+    assert_eq!((says(&plain), says(&packed)), (0, 3));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use url::Url;
+use url::{Host, Url};
 
 /// The variable that holds the password of an InfluxDB 1.x user.
 pub const PASSWORD_VARIABLE: &str = "LASTBEAT_INFLUX_PASSWORD";
@@ -86,6 +86,17 @@ pub enum ConfigError {
 }
 
 impl InfluxConfig {
+    /// Whether the server is on this host, as far as its name tells.
+    pub fn is_on_this_host(&self) -> bool {
+        let url = Url::parse(&self.base).ok();
+        match url.as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
     /// Parses a URL, with the secrets taken from the environment.
     pub fn from_env(url: &str) -> Result<Self, ConfigError> {
         Self::parse(url, |name| std::env::var(name).ok())
@@ -233,5 +244,16 @@ mod tests {
         }
         let error = InfluxConfig::parse("http://me@h:1/db", |_| None).unwrap_err().to_string();
         assert_eq!(error, "InfluxDB at http://h:1: user \"me\" needs LASTBEAT_INFLUX_PASSWORD in the environment");
+    }
+
+    #[test]
+    fn a_server_is_on_this_host_where_its_name_is_that_of_loopback() {
+        let is_here = |url: &str| InfluxConfig::parse(url, |_| None).unwrap().is_on_this_host();
+        for url in ["http://localhost:8086", "https://127.0.0.1", "http://127.3.2.1/db", "http://[::1]:8086"] {
+            assert!(is_here(url), "{url}");
+        }
+        for url in ["http://influx:8086", "http://localhost.example", "http://10.0.0.1", "http://[fe80::1]:8086"] {
+            assert!(!is_here(url), "{url}");
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Delivery {
     }
 
     async fn send(&self, shipment: &Shipment, group: &[usize]) -> Sent {
-        let body = shipment.body(group);
+        let body = shipment.body(group, self.server.packing);
         let mut backoff = Backoff(FIRST_RETRY);
         loop {
             match self.server.write(body.clone()).await {

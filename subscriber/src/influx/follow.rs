@@ -1,4 +1,4 @@
-//! [`Influx`]: follows the log into a server, two shipments on their way at a time.
+//! [`Influx`]: follows the log into a server, three shipments on their way at a time.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use lastbeat_host::Clock;
-use lastbeat_log::{LogHandle, Position, Reader};
+use lastbeat_log::{LogError, LogHandle, Position, Reader};
 use lastbeat_wire::{Monotonic, UtcNanos};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,14 +22,16 @@ use super::deliver::Delivery;
 use super::gate::Gate;
 use super::refused::RefusedPoints;
 use super::server::Server;
-use super::shipment::Shipment;
+use super::shipment::Load;
 use crate::follower::{Follower, Lag};
 use crate::standby::{Standing, Turn};
 
-/// About so much of the log is looked at for one shipment.
-const BATCH_BYTES: usize = 4 << 20;
-/// Shipments on their way. One keeps the server busy while the next one is made and travels.
-const IN_FLIGHT: usize = 2;
+/// At most about so much of the log goes into one shipment.
+const SHIPMENT_BYTES: usize = 4 << 20;
+/// So much of it is read at a time: it stays in the processor's cache until its lines are made.
+const BATCH_BYTES: usize = 256 << 10;
+/// Shipments on their way. Two keep the server busy while the third is made and travels.
+const IN_FLIGHT: usize = 3;
 /// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
 const LITTLE_BYTES: u64 = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -40,11 +42,11 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 /// An InfluxDB as a follower of the log.
 #[derive(Debug)]
 pub struct Influx {
-    server: Server,
+    pub(super) server: Server,
     cursor_file: CursorFile,
     refused: RefusedPoints,
     cursor: Position,
-    batch_bytes: usize,
+    shipment_bytes: usize,
     little_bytes: u64,
     standing: Standing,
 }
@@ -61,7 +63,7 @@ impl Influx {
             cursor_file,
             refused,
             cursor,
-            batch_bytes: BATCH_BYTES,
+            shipment_bytes: SHIPMENT_BYTES,
             little_bytes: LITTLE_BYTES,
             standing,
         })
@@ -70,7 +72,14 @@ impl Influx {
     /// Makes many small shipments, without pauses between them.
     #[cfg(test)]
     pub fn in_shipments_of(self, bytes: usize) -> Self {
-        Self { batch_bytes: bytes, little_bytes: 0, ..self }
+        Self { shipment_bytes: bytes, little_bytes: 0, ..self }
+    }
+
+    /// Packs its lines so, wherever the server is.
+    #[cfg(test)]
+    pub fn packed(mut self, packing: super::server::Packing) -> Self {
+        self.server.packing = packing;
+        self
     }
 }
 
@@ -92,7 +101,7 @@ impl Follower for Influx {
             cursor: Cursor { file: self.cursor_file, taken: self.cursor, saved: self.cursor, save_due: now },
             next_due: now,
             catch_up: CatchUp::new(now),
-            batch_bytes: self.batch_bytes,
+            shipment_bytes: self.shipment_bytes,
             little_bytes: self.little_bytes,
             gate: Gate::new(self.standing),
             log,
@@ -117,7 +126,7 @@ struct Shipping {
     /// When the next shipment may be made.
     next_due: Monotonic,
     catch_up: CatchUp,
-    batch_bytes: usize,
+    shipment_bytes: usize,
     little_bytes: u64,
     gate: Gate,
 }
@@ -177,37 +186,58 @@ impl Shipping {
 
     /// Makes a shipment of what the log has next and sends it off.
     fn ship(&mut self) {
-        let batch = match self.reader.next_batch(self.batch_bytes) {
-            Ok(batch) => batch,
+        let (turn, load) = match self.load() {
+            Ok(loaded) => loaded,
             Err(error) => {
                 self.delivery.trouble(&error.to_string());
                 self.next_due = Clock.now().monotonic.plus(READ_RETRY);
                 return;
             }
         };
-        for damage in &batch.damage {
-            tracing::warn!("{damage}");
-        }
-        let begin = Position(batch.end().0 - batch.bytes());
-        let (turn, end) = self.gate.stretch(&batch);
         if turn == Turn::Wait {
             self.gate.waits = true;
-            self.reader.seek(begin);
             self.tell();
             return;
         }
-        let shipment = Shipment::of(&batch, end);
-        let (records, end, until) = (shipment.records, shipment.end, shipment.until);
-        self.reader.seek(end);
+        let (records, end, until) = (load.records, load.end, load.until);
         let delivery = Arc::clone(&self.delivery);
         let delivered = tokio::spawn(async move {
             if turn == Turn::Ship {
-                delivery.deliver(&shipment).await;
+                delivery.deliver(&load.into_shipment()).await;
             }
         });
         self.in_flight.push_back(InFlight { records, end, until, delivered });
         let pause = if self.reader.behind_bytes() < self.little_bytes { PAUSE } else { Duration::ZERO };
         self.next_due = Clock.now().monotonic.plus(pause);
+    }
+
+    /// What the log has next, as much of it as has one turn and makes a shipment; nothing of what has to wait.
+    fn load(&mut self) -> Result<(Turn, Load), LogError> {
+        let (mut load, mut turn, mut bytes) = (Load::default(), None, 0);
+        while bytes < self.shipment_bytes && !load.is_full() {
+            let batch = match self.reader.next_batch(BATCH_BYTES.min(self.shipment_bytes - bytes)) {
+                Ok(batch) => batch,
+                // It will be met again.
+                Err(_) if turn.is_some() => break,
+                Err(error) => return Err(error),
+            };
+            for damage in &batch.damage {
+                tracing::warn!("{damage}");
+            }
+            let begin = Position(batch.end().0 - batch.bytes());
+            let (its_turn, end) = self.gate.stretch(&batch);
+            if *turn.get_or_insert(its_turn) != its_turn || its_turn == Turn::Wait {
+                self.reader.seek(begin);
+                break;
+            }
+            load.take(&batch, end);
+            if batch.is_empty() || end < batch.end() {
+                self.reader.seek(end);
+                break;
+            }
+            bytes += usize::try_from(begin.bytes_to(end)).unwrap_or(usize::MAX);
+        }
+        Ok((turn.unwrap_or(Turn::Ship), load))
     }
 
     /// The oldest shipment is taken: the cursor moves behind it.

@@ -1,5 +1,7 @@
-//! Points as line protocol: `sensor,publisher=…,host=… <fields> <time>`, `heartbeat,… <fields> <time>` and
+//! Points as line protocol: `sensor,host=…,publisher=… <fields> <time>`, `heartbeat,… <fields> <time>` and
 //! `flip,…,to=… <fields> <time>`.
+//!
+//! Tags stand in the order of their names: where they don't, InfluxDB sorts them, line by line (3 % of all it does).
 //!
 //! What line protocol can't carry is changed where it must be: a tag or key that ends in a backslash would swallow the
 //! separator behind it, so there U+FF3C stands for the backslash, and so it does in a field's name before a comma, an equals
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use lastbeat_watchdog::{Flip, Status};
 use lastbeat_wire::{Header, Reading, UtcNanos, Value};
+use serde::Serialize;
 
 use crate::announce::sentence;
 
@@ -41,9 +44,13 @@ pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading:
     if let Some(row_time) = reading.row_time {
         out.push(b',');
         out.extend_from_slice(ROW_TIME.as_bytes());
-        put(out, format_args!("={}i", row_time.0));
+        out.push(b'=');
+        number(out, row_time.0);
+        out.push(b'i');
     }
-    put(out, format_args!(" {}\n", time.0));
+    out.push(b' ');
+    number(out, time.0);
+    out.push(b'\n');
     true
 }
 
@@ -91,16 +98,20 @@ fn seconds(out: &mut Vec<u8>, name: &str, span: Option<Duration>) {
 
 fn tags(out: &mut Vec<u8>, measurement: &str, publisher: &str, host: Option<&str>) {
     out.extend_from_slice(measurement.as_bytes());
-    out.extend_from_slice(b",publisher=");
-    key(out, publisher);
     if let Some(host) = host.filter(|host| !host.is_empty()) {
         out.extend_from_slice(b",host=");
         key(out, host);
     }
+    out.extend_from_slice(b",publisher=");
+    key(out, publisher);
 }
 
 fn name_of(out: &mut Vec<u8>, name: &str) {
-    key(out, &stored_field(name));
+    if is_plain(name) && !RESERVED.contains(&name) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        key(out, &stored_field(name));
+    }
 }
 
 /// What a field's name is in InfluxDB, where line protocol can't carry it as it is.
@@ -124,8 +135,7 @@ pub fn stored_field(name: &str) -> Cow<'_, str> {
 
 /// A tag's value or a field's name.
 pub fn key(out: &mut Vec<u8>, text: &str) {
-    let plain = |byte: u8| byte > b' ' && !matches!(byte, b',' | b'=' | b'\\' | 0x7f) && byte < 0x80;
-    if text.bytes().all(plain) {
+    if is_plain(text) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -135,6 +145,11 @@ pub fn key(out: &mut Vec<u8>, text: &str) {
         }
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
+}
+
+/// Whether a tag's value or a field's name stands in a line as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte > b' ' && !matches!(byte, b',' | b'=' | b'\\' | 0x7f) && byte < 0x80)
 }
 
 /// What a tag's value or a field's name is in InfluxDB, where line protocol can't carry it as it is.
@@ -150,20 +165,26 @@ pub fn stored_tag(text: &str) -> Cow<'_, str> {
 
 fn value_of(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
-        Value::Integer(integer) => put(out, format_args!("{integer}")),
-        Value::Float(float) => serde_json::to_writer(out, float).expect("invariant: writing to memory can't fail"),
+        Value::Integer(integer) => number(out, *integer),
+        Value::Float(float) => number(out, *float),
         Value::Boolean(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
         Value::Text(text) => {
             out.push(b'"');
-            for byte in text.bytes() {
-                if matches!(byte, b'"' | b'\\') {
-                    out.push(b'\\');
-                }
-                out.push(byte);
+            let mut rest = text.as_bytes();
+            while let Some(special) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+                out.extend_from_slice(&rest[..special]);
+                out.extend_from_slice(&[b'\\', rest[special]]);
+                rest = &rest[special + 1..];
             }
+            out.extend_from_slice(rest);
             out.push(b'"');
         }
     }
+}
+
+/// A number, which JSON writes as line protocol does, and several times as fast as `write!`.
+fn number(out: &mut Vec<u8>, number: impl Serialize) {
+    serde_json::to_writer(out, &number).expect("invariant: writing to memory can't fail");
 }
 
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -193,7 +214,7 @@ mod tests {
         ];
         assert_eq!(
             line("light-1", Some("web-1"), &fields),
-            "sensor,publisher=light-1,host=web-1 i=-3,f=21.0,big=1e+300,b=true,t=\"say \\\"hi\\\" \\\\ there\nplease\" 7\n"
+            "sensor,host=web-1,publisher=light-1 i=-3,f=21.0,big=1e+300,b=true,t=\"say \\\"hi\\\" \\\\ there\nplease\" 7\n"
         );
     }
 
@@ -202,7 +223,7 @@ mod tests {
         let field = [("a b,c=d\\", Value::Integer(1)), ("time", Value::Integer(2))];
         assert_eq!(
             line("Küche, links\\\\", Some("a\tb\\c"), &field),
-            "sensor,publisher=Küche\\,\\ links＼＼,host=a\u{fffd}b\\c a\\ b\\,c\\=d＼=1,time_=2 7\n"
+            "sensor,host=a\u{fffd}b\\c,publisher=Küche\\,\\ links＼＼ a\\ b\\,c\\=d＼=1,time_=2 7\n"
         );
         assert_eq!(line("p", Some(""), &field[1..]), "sensor,publisher=p time_=2 7\n");
         let field = [("a\\ b\\=c\\,d\\e\\\\ f\\\"", Value::Integer(1))];
@@ -237,7 +258,7 @@ mod tests {
         heartbeat(&mut out, &status);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "heartbeat,publisher=light-1,host=web-1 alive=false,state=\"dead\",cause=\"process_gone\",silence_s=51.5,\
+            "heartbeat,host=web-1,publisher=light-1 alive=false,state=\"dead\",cause=\"process_gone\",silence_s=51.5,\
              threshold_s=50.0,pid=42i,missed=7i,duplicates=2i 9\n\
              heartbeat,publisher=light-1 state=\"unseen\",cause=\"process_gone\",threshold_s=50.0,missed=7i,duplicates=2i 9\n"
         );
@@ -259,7 +280,7 @@ mod tests {
         flip(&mut out, &told);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "flip,publisher=light\\ 1,host=web-1,to=dead from=\"alive\",cause=\"process_gone\",silence_s=0.5,latency_s=0.25,\
+            "flip,host=web-1,publisher=light\\ 1,to=dead from=\"alive\",cause=\"process_gone\",silence_s=0.5,latency_s=0.25,\
              pid=42i,text=\"light 1  alive → dead: its process is gone; silent for 500ms; no such process (by pidfd, \
              1970-01-01T00:00:01.750Z)\" 1500000000\n\
              flip,publisher=light\\ 1,to=dead from=\"alive\",cause=\"process_gone\",latency_s=0.25,\

@@ -1,7 +1,7 @@
 //! InfluxDB as a follower of the log: 1.x, and 2.x or later by the interface they publish.
 //!
 //! ```text
-//!   Reader ─▶ encode ─▶ Shipment (≤ 10,000 lines) ─▶ gzip ─▶ POST     two at a time; the cursor follows in order
+//!   Reader ─▶ encode ─▶ Shipment (some 10,000 lines) ─▶ POST     three at a time; the cursor follows in order
 //!                                                     ▲  │
 //!                                          split ◀────┘  ├─▶ taken
 //!                               (points refused)         └─▶ refused points ─▶ influx.refused.jsonl

@@ -1,23 +1,25 @@
-//! [`Shipment`]: lines that travel in one request, and where the cursor stands once they are taken.
+//! [`Load`] and [`Shipment`]: lines that travel in one request, and where the cursor stands once they are taken.
 
 use std::io::Write;
 
+use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lastbeat_log::{Batch, Position};
 use lastbeat_wire::{Body, Topic, UtcNanos};
 
 use super::line;
+use super::server::Packing;
 use crate::record::Record;
 
-/// Most lines in one request.
+/// A request with so many lines is full.
 const LINES: usize = 10_000;
-/// Most bytes in one request, unless a single line is longer: far below the 25 MB that InfluxDB takes.
+/// A request with so many bytes is full: far below the 25 MB that InfluxDB takes, whatever one more batch brings.
 const BYTES: usize = 8 << 20;
 
-/// Lines of line protocol, made from records that stand in a row in the log.
+/// A shipment that is being made, from records that stand in a row in the log.
 #[derive(Debug, Default)]
-pub struct Shipment {
+pub struct Load {
     text: Vec<u8>,
     /// Where each line ends.
     ends: Vec<usize>,
@@ -29,30 +31,32 @@ pub struct Shipment {
     pub until: Option<UtcNanos>,
 }
 
-impl Shipment {
-    /// The lines of a batch's records before `end`, from its first one on until the shipment is full.
-    pub fn of(batch: &Batch<'_>, end: Position) -> Self {
-        let mut shipment = Self { end, ..Self::default() };
-        for record in batch.iter().take_while(|record| record.position < end) {
-            if shipment.ends.len() == LINES || shipment.text.len() >= BYTES {
-                shipment.end = record.position;
-                break;
-            }
-            shipment.records += 1;
-            shipment.add(record.kind, record.body);
-        }
-        shipment
+/// Lines of line protocol.
+#[derive(Debug, Default)]
+pub struct Shipment {
+    text: Bytes,
+    /// Where each line ends.
+    ends: Vec<usize>,
+}
+
+impl Load {
+    /// Whether it is time to send it off.
+    pub fn is_full(&self) -> bool {
+        self.ends.len() >= LINES || self.text.len() >= BYTES
     }
 
-    /// A shipment of these lines, each with its line feed or without, that moves no cursor.
-    pub fn from_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut shipment = Self::default();
-        for line in lines {
-            shipment.text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-            shipment.text.push(b'\n');
-            shipment.ends.push(shipment.text.len());
+    /// Adds the lines of a batch's records before `end`.
+    pub fn take(&mut self, batch: &Batch<'_>, end: Position) {
+        for record in batch.iter().take_while(|record| record.position < end) {
+            self.records += 1;
+            self.add(record.kind, record.body);
         }
-        shipment
+        self.end = end;
+    }
+
+    /// The lines, to be sent.
+    pub fn into_shipment(self) -> Shipment {
+        Shipment { text: self.text.into(), ends: self.ends }
     }
 
     fn add(&mut self, kind: u8, body: &[u8]) {
@@ -84,6 +88,19 @@ impl Shipment {
             self.ends.push(self.text.len());
         }
     }
+}
+
+impl Shipment {
+    /// A shipment of these lines, each with its line feed or without.
+    pub fn from_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Self {
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        for line in lines {
+            text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+            text.push(b'\n');
+            ends.push(text.len());
+        }
+        Self { text: text.into(), ends }
+    }
 
     /// How many lines there are.
     pub fn len(&self) -> usize {
@@ -96,14 +113,20 @@ impl Shipment {
         &self.text[start..self.ends[number]]
     }
 
-    /// Some of the lines as the body of a request, compressed.
-    pub fn body(&self, lines: &[usize]) -> Vec<u8> {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        let written = if lines.len() == self.len() {
-            gzip.write_all(&self.text)
+    /// Some of the lines as the body of a request.
+    pub fn body(&self, lines: &[usize], packing: Packing) -> Bytes {
+        let text = if lines.len() == self.len() {
+            self.text.clone()
         } else {
-            lines.iter().try_for_each(|number| gzip.write_all(self.line(*number)))
+            lines.iter().flat_map(|number| self.line(*number)).copied().collect()
         };
-        written.and_then(|()| gzip.finish()).expect("invariant: writing to memory can't fail")
+        match packing {
+            Packing::Plain => text,
+            Packing::Gzip => {
+                let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+                let written = gzip.write_all(&text).and_then(|()| gzip.finish());
+                written.expect("invariant: writing to memory can't fail").into()
+            }
+        }
     }
 }
