@@ -213,7 +213,9 @@ impl Shipping {
 
     /// What the log has next, as much of it as has one turn and makes a shipment; nothing of what has to wait.
     fn load(&mut self) -> Result<(Turn, Load), LogError> {
-        let (mut load, mut turn, mut bytes) = (Load::default(), None, 0);
+        // Of a record about half becomes its line.
+        let expected = usize::try_from(self.reader.behind_bytes()).unwrap_or(usize::MAX).min(self.shipment_bytes);
+        let (mut load, mut turn, mut bytes) = (Load::with_room(expected / 2), None, 0);
         while bytes < self.shipment_bytes && !load.is_full() {
             let batch = match self.reader.next_batch(BATCH_BYTES.min(self.shipment_bytes - bytes)) {
                 Ok(batch) => batch,

@@ -35,7 +35,9 @@ fn tell(name: &str, run: Run) {
     let readings = READINGS as f64;
     let [ours, servers] = [run.ours, run.servers].map(|seconds| seconds / readings * 1e6);
     let (rate, seconds) = (readings / run.seconds, run.seconds);
-    println!("{name:24} {rate:8.0} a second ({seconds:5.2} s); CPU µs a point: {ours:.2} ours, {servers:.2} InfluxDB's");
+    println!(
+        "{name:24} {rate:8.0} a second ({seconds:5.2} s); CPU µs a point: {ours:.2} ours, {servers:.2} InfluxDB's"
+    );
 }
 
 /// Two writers, each with one connection that it keeps, and ready-made bodies.
@@ -59,7 +61,8 @@ fn post(server: &Influxd, lines: usize) {
                 loop {
                     let Some(body) = bodies.lock().unwrap().next() else { break };
                     let length = body.len();
-                    let head = format!("POST /write?db=lastbeat HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+                    let head =
+                        format!("POST /write?db=lastbeat HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
                     stream.write_all(head.as_bytes()).unwrap();
                     stream.write_all(body.as_bytes()).unwrap();
                     let mut line = String::new();
@@ -75,15 +78,17 @@ fn post(server: &Influxd, lines: usize) {
     });
     let seconds = Clock.now().monotonic.since(begin).as_secs_f64();
     let ours = backlog::cpu_seconds(std::process::id()) - before.0;
-    tell(&format!("ready-made, {lines}"), Run { seconds, ours, servers: backlog::cpu_seconds(server.pid()) - before.1 });
+    tell(
+        &format!("ready-made, {lines}"),
+        Run { seconds, ours, servers: backlog::cpu_seconds(server.pid()) - before.1 },
+    );
 }
 
 async fn follow(server: &Influxd, name: &str, encoding: Encoding) {
     let dir = tempfile::tempdir().unwrap();
     let log = backlog::log(&dir.path().join("log"), encoding);
     let run = timed(server, async || {
-        let mut following =
-            start(server.follower(dir.path()), log.handle().clone(), CancellationToken::new()).unwrap();
+        let mut following = start(server.follower(dir.path()), log.handle().clone(), CancellationToken::new()).unwrap();
         log.close(Duration::from_secs(10));
         following.ended().await.unwrap();
     });

@@ -40,6 +40,11 @@ pub struct Shipment {
 }
 
 impl Load {
+    /// With room for so many bytes of lines, so that what is there need not move to make room.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Whether it is time to send it off.
     pub fn is_full(&self) -> bool {
         self.ends.len() >= LINES || self.text.len() >= BYTES

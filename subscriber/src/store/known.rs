@@ -10,8 +10,9 @@ const FEW: usize = 32;
 
 /// A publisher's row and the fields it is known to have.
 #[derive(Debug, Default)]
-struct Publisher {
-    id: i64,
+pub(super) struct Publisher {
+    /// In the table `publishers`.
+    pub(super) id: i64,
     host: Option<String>,
     /// In the order they first came, which is mostly the order they come in again.
     fields: Vec<(String, &'static str)>,
@@ -28,8 +29,13 @@ impl Known {
         self.0.clear();
     }
 
-    /// The row of a publisher, made if it is new, with its host if that is told anew.
-    pub(super) fn publisher(&mut self, db: &Connection, name: &str, host: Option<&str>) -> rusqlite::Result<i64> {
+    /// A publisher, its row made if it is new, with its host if that is told anew.
+    pub(super) fn publisher(
+        &mut self,
+        db: &Connection,
+        name: &str,
+        host: Option<&str>,
+    ) -> rusqlite::Result<&mut Publisher> {
         if !self.0.contains_key(name) {
             let publisher = load(db, name)?;
             self.0.insert(name.to_owned(), publisher);
@@ -39,24 +45,25 @@ impl Known {
             db.prepare_cached("UPDATE publishers SET host = ?2 WHERE id = ?1")?.execute(params![publisher.id, host])?;
             publisher.host = host.map(str::to_owned);
         }
-        Ok(publisher.id)
+        Ok(publisher)
     }
+}
 
-    /// Notes the fields of a reading that its publisher has not had before.
-    pub(super) fn fields(&mut self, db: &Connection, publisher: &str, fields: &Fields<'_>) -> rusqlite::Result<()> {
-        let Some(publisher) = self.0.get_mut(publisher) else { return Ok(()) };
+impl Publisher {
+    /// Notes the fields of a reading that the publisher has not had before.
+    pub(super) fn has(&mut self, db: &Connection, fields: &Fields<'_>) -> rusqlite::Result<()> {
         for (at, (name, value)) in fields.iter().enumerate() {
             let is = |(known, kind): &(String, &str)| known == name && *kind == type_of(value);
-            let more = || publisher.more.get(name).is_some_and(|kinds| kinds.contains(&type_of(value)));
-            if publisher.fields.get(at).is_some_and(is) || publisher.fields.iter().any(is) || more() {
+            let more = || self.more.get(name).is_some_and(|kinds| kinds.contains(&type_of(value)));
+            if self.fields.get(at).is_some_and(is) || self.fields.iter().any(is) || more() {
                 continue;
             }
             db.prepare_cached("INSERT OR IGNORE INTO fields (publisher, name, type) VALUES (?1, ?2, ?3)")?
-                .execute(params![publisher.id, name, type_of(value)])?;
-            if publisher.fields.len() < FEW {
-                publisher.fields.push((name.to_owned(), type_of(value)));
+                .execute(params![self.id, name, type_of(value)])?;
+            if self.fields.len() < FEW {
+                self.fields.push((name.to_owned(), type_of(value)));
             } else {
-                publisher.more.entry(name.to_owned()).or_default().push(type_of(value));
+                self.more.entry(name.to_owned()).or_default().push(type_of(value));
             }
         }
         Ok(())
