@@ -56,8 +56,24 @@ impl Block {
         Self { bytes: Vec::new(), entries: Vec::new(), first, newest: Monotonic(0) }
     }
 
+    /// An emptied one, if its memory is of the usual size.
+    fn again(mut self, first: Place) -> Option<Self> {
+        self.bytes.clear();
+        self.entries.clear();
+        let is_usual = self.bytes.capacity() == BLOCK_BYTES && self.entries.capacity() * OVERHEAD_BYTES <= BLOCK_BYTES;
+        is_usual.then_some(Self { bytes: self.bytes, entries: self.entries, ..Self::at(first) })
+    }
+
     fn size(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * OVERHEAD_BYTES
+    }
+
+    /// Gives back what is not used, if that is worth it.
+    fn shrink(&mut self) {
+        if self.bytes.capacity() - self.bytes.len() > BLOCK_BYTES / 16 {
+            self.bytes.shrink_to_fit();
+        }
+        self.entries.shrink_to_fit();
     }
 }
 
@@ -125,29 +141,34 @@ impl Ring {
     /// The blocks before are full: their size is what it will be.
     fn begin_block(&mut self, now: Monotonic, place: Place) {
         if let Some(full) = self.blocks.back_mut() {
-            full.bytes.shrink_to_fit();
-            full.entries.shrink_to_fit();
+            full.shrink();
             self.bytes += full.size();
         }
         self.forget(now);
         // The block that is filled next takes twice its bytes at most: it is as large as the one before, or grows to be.
+        let mut oldest = None;
         while self.bytes + 2 * BLOCK_BYTES > self.most_bytes && !self.blocks.is_empty() {
-            self.drop_block();
+            oldest = self.drop_block();
         }
         if self.most_bytes > 0 {
-            let mut block = Block::at(place);
-            block.bytes.reserve(BLOCK_BYTES);
+            // In its place, rather than in memory that the kernel would have to find and to clear for each block.
+            let block = oldest.and_then(|block| block.again(place)).unwrap_or_else(|| {
+                let mut block = Block::at(place);
+                block.bytes.reserve_exact(BLOCK_BYTES);
+                block
+            });
             self.blocks.push_back(block);
         }
     }
 
-    fn drop_block(&mut self) {
-        let Some(block) = self.blocks.pop_front() else { return };
+    fn drop_block(&mut self) -> Option<Block> {
+        let block = self.blocks.pop_front()?;
         // The last one, which is not full, was not counted.
         if !self.blocks.is_empty() || self.bytes > 0 {
             self.bytes = self.bytes.saturating_sub(block.size());
         }
         self.first = block.first + block.entries.len() as u64;
+        Some(block)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::handle::LogHandle;
 use crate::options::LogOptions;
 use crate::position::Position;
 use crate::progress::{LogHealth, Progress};
-use crate::queue::Queue;
+use crate::queue::{Block, Queue};
 use crate::record::Head;
 use crate::recovery::{Recovered, Recovery};
 use crate::segment::{self, HEADER_SPAN, Header, Segments};
@@ -34,6 +34,8 @@ pub struct Log {
     next: u64,
     /// Where the last segment ended, for the next one's header.
     follows: u64,
+    /// What was appended since the last commit.
+    block: Block,
     writer: Option<JoinHandle<()>>,
     /// Held as long as this process may write.
     _lock: std::fs::File,
@@ -75,6 +77,7 @@ impl Log {
             segment: resume,
             next,
             follows: end,
+            block: Block::at(next),
             writer: Some(thread.map_err(|source| LogError::io("start a thread for", dir, source))?),
             _lock: lock,
         };
@@ -98,23 +101,21 @@ impl Log {
         }
         let position = self.next;
         let head_bytes = head.to_bytes(position);
-        match body {
-            [whole] => self.handle.shared.queue.push(position, None, &[&head_bytes, whole]),
-            parts => {
-                let mut all: Vec<&[u8]> = Vec::with_capacity(1 + parts.len());
-                all.push(&head_bytes);
-                all.extend_from_slice(parts);
-                self.handle.shared.queue.push(position, None, &all);
-            }
+        self.block.bytes.extend_from_slice(&head_bytes);
+        for part in body {
+            self.block.bytes.extend_from_slice(part);
         }
         self.next += head.total() as u64;
         self.follows = self.next;
+        if self.block.is_full() {
+            self.commit();
+        }
         Ok(Position(position))
     }
 
     /// Lets the writer have all that was appended. Never waits, and costs little: call it after each burst.
-    pub fn commit(&self) {
-        self.handle.shared.queue.commit();
+    pub fn commit(&mut self) {
+        self.handle.shared.queue.commit(&mut self.block);
     }
 
     /// Where the next record will begin, or a little further on.
@@ -141,13 +142,16 @@ impl Log {
 
     fn begin_segment(&mut self) {
         let header = Header { base: self.next, follows: self.follows };
-        self.handle.shared.queue.push(header.base, Some(header), &[&header.to_bytes()]);
+        self.commit();
+        (self.block.position, self.block.header) = (header.base, Some(header));
+        self.block.bytes.extend_from_slice(&header.to_bytes());
         self.segment = Some(header.base);
         self.next += HEADER_SPAN;
     }
 
     fn finish(&mut self, patience: Duration) {
         if let Some(writer) = self.writer.take() {
+            self.commit();
             self.handle.shared.queue.close(Clock.now().monotonic.plus(patience));
             if writer.join().is_err() {
                 tracing::error!(dir = %self.handle.shared.dir.display(), "log: the writer panicked");

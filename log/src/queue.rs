@@ -1,8 +1,8 @@
 //! [`Queue`]: the blocks of records between the one who appends and the writer.
 //!
 //! Bounded by the appender, which knows what is written and takes no more than
-//! [`pending_bytes`](crate::LogOptions::pending_bytes) beyond it. The lock is held to copy one record in, or to take all
-//! blocks out, never during I/O.
+//! [`pending_bytes`](crate::LogOptions::pending_bytes) beyond it. The appender fills a block of its own and hands it over: the
+//! lock is held to move one block in, or to take all out, never for a single record, and never during I/O.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,9 @@ use crate::segment::Header;
 
 /// A block this long is followed by another, so that readers can follow while much is written.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Emptied buffers that are kept for the next blocks.
-const SPARES: usize = 4;
+/// Emptied buffers that are kept for the next blocks: as many as [`unsynced_bytes`](crate::LogOptions::unsynced_bytes) hold
+/// by default, so that a flood has no new memory mapped for it.
+const SPARES: usize = 16;
 
 /// Whole records, one behind another, of one segment.
 #[derive(Debug)]
@@ -28,8 +29,22 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// An empty one, for what will stand at `position`.
+    pub(crate) fn at(position: u64) -> Self {
+        Self { position, header: None, bytes: Vec::new() }
+    }
+
     pub(crate) fn end(&self) -> u64 {
         self.position + self.bytes.len() as u64
+    }
+
+    /// Whether it is long enough for the writer.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= BLOCK_BYTES
+    }
+
+    fn may_take(&self, next: &Self) -> bool {
+        self.end() == next.position && next.header.is_none() && self.bytes.len() + next.bytes.len() <= BLOCK_BYTES
     }
 }
 
@@ -65,23 +80,23 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Adds bytes that belong at `position`, into the last block if they may.
-    pub(crate) fn push(&self, position: u64, header: Option<Header>, parts: &[&[u8]]) {
+    /// Lets the writer have a block, and empties it for what comes behind.
+    pub(crate) fn commit(&self, block: &mut Block) {
+        let end = block.end();
         let mut state = self.lock();
-        let fits = state.blocks.back().is_some_and(|last| last.bytes.len() < BLOCK_BYTES && last.end() == position);
-        if header.is_some() || !fits {
-            let bytes = state.spares.pop().unwrap_or_default();
-            state.blocks.push_back(Block { position, header, bytes });
+        match state.blocks.back_mut() {
+            Some(last) if last.may_take(block) => {
+                last.bytes.extend_from_slice(&block.bytes);
+                block.bytes.clear();
+            }
+            _ if block.bytes.is_empty() => {}
+            _ => {
+                let spare = state.spares.pop().unwrap_or_default();
+                let (header, bytes) = (block.header.take(), std::mem::replace(&mut block.bytes, spare));
+                state.blocks.push_back(Block { position: block.position, header, bytes });
+            }
         }
-        let last = state.blocks.back_mut().expect("invariant: pushed above");
-        for part in parts {
-            last.bytes.extend_from_slice(part);
-        }
-    }
-
-    /// Lets the writer have all that was pushed.
-    pub(crate) fn commit(&self) {
-        let mut state = self.lock();
+        block.position = end;
         state.committed = !state.blocks.is_empty();
         self.wake(state);
     }

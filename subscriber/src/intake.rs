@@ -172,6 +172,7 @@ impl<J: Journal> Intake<J> {
             self.totals.messages += 1;
             self.message(now, link, delivery, room);
         }
+        self.log.commit();
         room.then(|| self.log.end())
     }
 

@@ -173,7 +173,6 @@ impl Service {
             Arrival::Batch(mut batch) => {
                 let receipt = batch.receipt.take();
                 let kept = self.intake.take(now, link, &batch);
-                self.intake.log().commit();
                 // Without room in the log there is no receipt: the broker delivers again.
                 if let (Some(end), Some(receipt)) = (kept, receipt) {
                     self.receipts.owe(end, receipt);

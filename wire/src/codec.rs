@@ -1,18 +1,16 @@
 //! Messages to bytes and back: JSON or MessagePack of one structure, and the bare payloads of foreign publishers.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::envelope::{Envelope, MARK, Outgoing, VERSION};
 use crate::error::DecodeError;
 use crate::message::{Body, Header, Message, Reading};
-use crate::process::ProcessIdentity;
-use crate::time::UtcNanos;
 use crate::topic::Kind;
 use crate::value::{Fields, Text};
-use crate::{MAX_PAYLOAD_BYTES, Value};
+use crate::{MAX_PAYLOAD_BYTES, Value, plain};
 
-/// The key whose presence makes a payload an envelope, and whose value is the envelope's version.
-const MARK: &[u8] = b"lastbeat";
-const VERSION: u64 = 1;
+/// Room for a message of ten fields.
+const USUAL_BYTES: usize = 448;
 
 /// How an envelope is written. A reader tells them apart by the first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,60 +22,23 @@ pub enum Encoding {
     MessagePack,
 }
 
-/// The structure on the wire; every key but `lastbeat` may be missing.
-#[derive(Serialize, Deserialize)]
-struct Envelope<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lastbeat: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<UtcNanos>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    up: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    host: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    process: Option<ProcessIdentity>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<UtcNanos>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    row: Option<UtcNanos>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    fields: Option<Fields<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none", borrow)]
-    log: Option<Text<'a>>,
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 /// Writes a message; its publisher travels in the topic.
 ///
 /// # Panics
 /// Never: each part of a message has a form in both encodings.
 pub fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
-    let header = message.header.clone();
-    let reading = if let Body::Reading(reading) = &message.body { Some(reading.clone()) } else { None };
-    let envelope = Envelope {
-        lastbeat: Some(VERSION),
-        seq: header.sequence,
-        sent: header.sent_at,
-        up: header.uptime,
-        host: header.host.map(Text),
-        process: header.process,
-        time: reading.as_ref().and_then(|reading| reading.time),
-        row: reading.as_ref().and_then(|reading| reading.row_time),
-        fields: reading.map(|reading| reading.fields),
-        log: message.log.clone().filter(|_| message.body.kind().has_log()).map(Text),
-    };
+    let envelope = Outgoing::of(message);
+    // Most messages fit without being moved to a larger place: a tenth fewer instructions.
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
     match encoding {
-        Encoding::Json => serde_json::to_vec(&envelope).expect("invariant: an envelope has only string keys"),
-        Encoding::MessagePack => rmp_serde::to_vec_named(&envelope).expect("invariant: writing to memory can't fail"),
+        Encoding::Json => {
+            serde_json::to_writer(&mut bytes, &envelope).expect("invariant: an envelope has only string keys");
+        }
+        Encoding::MessagePack => {
+            rmp_serde::encode::write_named(&mut bytes, &envelope).expect("invariant: writing to memory can't fail");
+        }
     }
+    bytes
 }
 
 /// Reads the payload of a topic of the given kind.
@@ -85,19 +46,31 @@ pub fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
 /// A payload without the key `lastbeat` is a foreign publisher's: on `sensor/` all of it becomes fields; on the other
 /// topics it may be empty or anything, and is the report where the kind has one.
 pub fn decode(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
+    match plain::read(payload) {
+        Some(envelope) if payload.len() <= MAX_PAYLOAD_BYTES => opened(kind, envelope),
+        _ => decode_by_serde(kind, payload),
+    }
+}
+
+/// The same by serde alone: what [`decode`] must agree with, in half the speed or less.
+#[doc(hidden)]
+pub fn decode_by_serde(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(DecodeError::TooLarge { bytes: payload.len() });
     }
-    let envelope = if may_be_envelope(payload) { parse::<Envelope<'_>>(payload) } else { Ok(Envelope::none()) };
-    let envelope = match envelope {
-        Ok(envelope) if envelope.lastbeat.is_some_and(|version| version != VERSION) => {
-            return Err(DecodeError::Version(envelope.lastbeat.unwrap_or_default()));
-        }
-        Ok(envelope) if envelope.lastbeat.is_some() => envelope,
+    if !may_be_envelope(payload) {
+        return bare(kind, payload);
+    }
+    let envelope = parse::<Envelope<'_>>(payload)?;
+    match envelope.lastbeat {
+        Some(VERSION) => opened(kind, envelope),
+        Some(version) => Err(DecodeError::Version(version)),
         // The mark stood elsewhere, in a value say: a bare payload after all.
-        Ok(_) => return bare(kind, payload),
-        Err(error) => return Err(error),
-    };
+        None => bare(kind, payload),
+    }
+}
+
+fn opened(kind: Kind, envelope: Envelope<'_>) -> Result<Message<'_>, DecodeError> {
     let body = match kind {
         Kind::Sensor => Body::Reading(Reading {
             time: envelope.time,
@@ -115,23 +88,6 @@ pub fn decode(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
     };
     let log = envelope.log.filter(|_| kind.has_log()).map(|Text(log)| log);
     Ok(Message { header, body, log })
-}
-
-impl Envelope<'_> {
-    fn none() -> Self {
-        Self {
-            lastbeat: None,
-            seq: None,
-            sent: None,
-            up: None,
-            host: None,
-            process: None,
-            time: None,
-            row: None,
-            fields: None,
-            log: None,
-        }
-    }
 }
 
 fn bare(kind: Kind, payload: &[u8]) -> Result<Message<'_>, DecodeError> {
@@ -191,7 +147,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::{BootId, HostId};
+    use crate::{BootId, HostId, ProcessIdentity, UtcNanos};
 
     fn reading(payload: &[u8]) -> Vec<(String, Value<'_>)> {
         match decode(Kind::Sensor, payload).unwrap().body {

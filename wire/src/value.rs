@@ -39,6 +39,11 @@ impl<'a> Fields<'a> {
         Self::default()
     }
 
+    /// No fields yet, with room for so many.
+    pub fn with_capacity(fields: usize) -> Self {
+        Self { entries: Vec::with_capacity(fields), skipped: 0 }
+    }
+
     /// Adds a field. A number that is not finite is counted in [`skipped`](Self::skipped) instead: no database takes it.
     pub fn push(&mut self, name: impl Into<Cow<'a, str>>, value: Value<'a>) {
         if matches!(value, Value::Float(float) if !float.is_finite()) {
@@ -198,6 +203,7 @@ impl<'de> Visitor<'de> for Node<'_, 'de> {
 }
 
 /// A string that is borrowed from the input wherever it has no escapes.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> de::Deserialize<'de> for Text<'a> {

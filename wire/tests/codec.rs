@@ -2,7 +2,9 @@
 
 mod strategies;
 
-use lastbeat_wire::{Body, Encoding, Fields, Header, Kind, Message, Reading, Topic, UtcNanos, Value, decode, encode};
+use lastbeat_wire::{
+    Body, Encoding, Fields, Header, Kind, Message, Reading, Topic, UtcNanos, Value, decode, decode_by_serde, encode,
+};
 use proptest::prelude::*;
 use strategies::process;
 
@@ -43,12 +45,92 @@ fn message() -> impl Strategy<Value = Message<'static>> {
     })
 }
 
+/// What happens to one place in some bytes.
+#[derive(Debug, Clone)]
+enum Change {
+    Put(Vec<u8>),
+    Overwrite(u8),
+    Remove(usize),
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>, place: usize) {
+        let place = place % (bytes.len() + 1);
+        match self {
+            Self::Put(new) => drop(bytes.splice(place..place, new.iter().copied())),
+            Self::Overwrite(new) => bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte = *new),
+            Self::Remove(count) => drop(bytes.drain(place..bytes.len().min(place + count))),
+        }
+    }
+}
+
+/// Among the bytes that are put in are those that mean something in either encoding.
+fn change() -> impl Strategy<Value = Change> {
+    let words = [
+        "\"seq\":1,",
+        "\"a\":null,",
+        "\"a\":{},",
+        "\"\":1,",
+        "\\u0041",
+        "-0",
+        "-",
+        "+",
+        "0",
+        "1e999",
+        ".",
+        "e5",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "true",
+        "null",
+        "18446744073709551616",
+        "9223372036854775808",
+        "\u{a3}seq",
+        "\u{a8}lastbeat",
+    ];
+    let marks = [0x80u8, 0x81, 0xc0, 0xc2, 0xc4, 0xca, 0xcb, 0xcc, 0xcf, 0xd3, 0xd9, 0xda, 0xde, 0xdf, 0xff];
+    prop_oneof![
+        proptest::sample::select(words.to_vec()).prop_map(|word| Change::Put(word.into())),
+        proptest::sample::select(marks.to_vec()).prop_map(|mark| Change::Put(vec![mark])),
+        proptest::sample::select(marks.to_vec()).prop_map(Change::Overwrite),
+        any::<u8>().prop_map(Change::Overwrite),
+        (1usize..6).prop_map(Change::Remove),
+    ]
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(message in message()) {
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             let bytes = encode(&message, encoding);
             prop_assert_eq!(&decode(message.body.kind(), &bytes).unwrap(), &message);
+        }
+    }
+
+    /// Whatever the quick way through an envelope takes, serde takes for the same; and what it does not, ends as with serde.
+    #[test]
+    fn quick_reading_is_as_serde_has_it(
+        message in message(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), change()), 0..4)
+    ) {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let mut bytes = encode(&message, encoding);
+            for (place, change) in &changes {
+                change.apply(&mut bytes, place.index(usize::MAX));
+            }
+            for kind in [message.body.kind(), Kind::Sensor] {
+                match (decode(kind, &bytes), decode_by_serde(kind, &bytes)) {
+                    (Ok(one), Ok(other)) => prop_assert_eq!(one, other),
+                    (Err(one), Err(other)) => prop_assert_eq!(one.to_string(), other.to_string()),
+                    (one, other) => prop_assert!(false, "{:?} and {:?}", one, other),
+                }
+            }
         }
     }
 

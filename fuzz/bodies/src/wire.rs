@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 use lastbeat_wire::{
     Body, BootId, Encoding, Header, HostId, Kind, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_PAYLOAD_BYTES, Message,
-    ProcessIdentity, PublisherId, Reading, Topic, UtcNanos, Value, decode, encode,
+    ProcessIdentity, PublisherId, Reading, Topic, UtcNanos, Value, decode, decode_by_serde, encode,
 };
 
 /// Any bytes as a topic: refused, or a kind and an id that make the same topic again.
@@ -27,7 +27,14 @@ pub fn topic(bytes: &[u8]) {
 pub fn decode_any(bytes: &[u8]) {
     let Some((first, payload)) = bytes.split_first() else { return };
     let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
-    let Ok(message) = decode(kind, payload) else { return };
+    let message = match (decode(kind, payload), decode_by_serde(kind, payload)) {
+        (Ok(message), Ok(by_serde)) => {
+            assert_eq!(message, by_serde);
+            message
+        }
+        (Err(_), Err(_)) => return,
+        (one, other) => panic!("{one:?} and {other:?}"),
+    };
     assert_eq!(message.body.kind(), kind);
     assert!(message.log.is_none() || kind.has_log());
     if let Body::Reading(reading) = &message.body {

@@ -183,7 +183,7 @@ impl Disk {
 
     /// Lets the log have what was appended.
     #[cfg(test)]
-    pub fn commit(&self) {
+    pub fn commit(&mut self) {
         self.log.commit();
     }
 

@@ -21,6 +21,9 @@ use lastbeat_wire::UtcNanos;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+/// By so much less a follower weighs than the loop does, where both want the processor (see nice(2), sched(7)): a tenth.
+const NICE: i32 = 10;
+
 /// How far a follower has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lag {
@@ -91,6 +94,10 @@ pub fn start<F: Follower>(follower: F, log: LogHandle, stop: CancellationToken) 
     let (tell, ended) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Where the processor is short, what comes is taken in and judged first: a follower has the log to catch up from.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!("follower {name}: its priority stays as it is: {error}");
+        }
         let result = runtime.block_on(follower.follow(log, lag, stop)).with_context(|| format!("follower {name}"));
         // Nobody may wait for it any more.
         let _ = tell.send(result);

@@ -228,7 +228,7 @@ impl Source for CsvSource {
     }
 
     fn reading(&self) -> Reading<'_> {
-        let mut fields = Fields::new();
+        let mut fields = Fields::with_capacity(self.cells.len());
         for ((role, cell), bytes) in self.schema.columns.iter().zip(&self.cells).zip(&self.record) {
             let Role::Field(column) = role else { continue };
             let value = match *cell {
