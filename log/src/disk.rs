@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is done to files. Each call may fail and be made again.
 pub(crate) trait Disk: Send + 'static {
@@ -109,16 +109,77 @@ pub(crate) fn write_all<D: Disk>(
     Ok(())
 }
 
+/// See [`WholeFile`](crate::WholeFile).
+pub(crate) struct Fresh<D: Disk> {
+    path: PathBuf,
+    beside: PathBuf,
+    file: D::File,
+    length: u64,
+}
+
+impl<D: Disk> Fresh<D> {
+    fn create(disk: &mut D, path: &Path) -> io::Result<Self> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        Ok(Self { file: disk.create(&beside)?, path: path.to_owned(), beside, length: 0 })
+    }
+
+    fn write(&mut self, disk: &mut D, bytes: &[u8]) -> io::Result<()> {
+        write_all(disk, &mut self.file, self.length, bytes)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self, disk: &mut D) -> io::Result<()> {
+        disk.sync(&mut self.file)?;
+        disk.rename(&self.beside, &self.path)?;
+        disk.sync_dir(directory(&self.path))
+    }
+}
+
 /// See [`write_whole`](crate::write_whole).
 pub(crate) fn write_whole_on(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = Path::new(&fresh);
-    let mut file = disk.create(fresh)?;
-    write_all(disk, &mut file, 0, bytes)?;
-    disk.sync(&mut file)?;
-    disk.rename(fresh, path)?;
-    disk.sync_dir(directory(path))
+    let mut fresh = Fresh::create(disk, path)?;
+    fresh.write(disk, bytes)?;
+    fresh.finish(disk)
+}
+
+/// A file that is written piece by piece and yet as a whole: until [`finish`](Self::finish) the file holds what it held
+/// before, whatever happens meanwhile. Dropped before that, the piece that there is stays beside it, under the same name
+/// with `.new` at its end, until the next one takes its place.
+pub struct WholeFile(Fresh<FileSystem>);
+
+impl WholeFile {
+    /// Begins with nothing.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Fresh::create(&mut FileSystem, path).map(Self)
+    }
+
+    /// Writes the next piece.
+    ///
+    /// # Errors
+    /// When the system refuses. No piece may follow then.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(&mut FileSystem, bytes)
+    }
+
+    /// Puts it in the file's place. Once this has returned the file holds it, also after the loss of power.
+    ///
+    /// # Errors
+    /// When the system refuses. The file may then hold either.
+    pub fn finish(self) -> io::Result<()> {
+        self.0.finish(&mut FileSystem)
+    }
+}
+
+impl std::fmt::Debug for WholeFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("WholeFile").field("path", &self.0.path).field("length", &self.0.length).finish()
+    }
 }
 
 /// Writes a small file as a whole: whatever happens meanwhile, the death of this process or the loss of power, the file

@@ -39,7 +39,7 @@ mod segment;
 mod writer;
 
 pub use damage::{Damage, DamageKind};
-pub use disk::write_whole;
+pub use disk::{WholeFile, write_whole};
 pub use error::{AppendError, LogError};
 pub use handle::LogHandle;
 pub use log::Log;

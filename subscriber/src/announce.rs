@@ -48,6 +48,12 @@ pub fn notice(notice: &Notice) {
         Notice::Contradiction { publisher, process, .. } => {
             tracing::warn!(%publisher, "{process} was thought to have ended, and speaks");
         }
+        Notice::Maintenance { publisher, until: Some(until), .. } => {
+            tracing::info!(%publisher, "maintenance is to end at {until}");
+        }
+        Notice::Maintenance { publisher, until: None, .. } => {
+            tracing::info!(%publisher, "maintenance is to last until it is resumed");
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use lastbeat_wire::{
     Body, Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
 };
 
+use crate::pace::{Chunk, Quiet};
 use crate::record::{Message, Record, kind};
 use crate::recover::{Ask, Recoverer, Recovery};
 use crate::refusals::{Reason, Refusals, RefusedBy, Teller};
@@ -111,6 +112,7 @@ pub struct Intake<J = Log> {
     /// Tells of publishers beyond the most that may be.
     too_many: Teller,
     vocabulary: Vocabulary,
+    quiet: Quiet,
     last_received: UtcNanos,
     /// Most bytes that may wait for the disk.
     pending_bytes: u64,
@@ -131,6 +133,7 @@ impl<J: Journal> Intake<J> {
             refusals: Refusals::default(),
             too_many: Teller::default(),
             vocabulary,
+            quiet: Quiet::default(),
             last_received: UtcNanos(i64::MIN),
             pending_bytes,
         }
@@ -156,9 +159,9 @@ impl<J: Journal> Intake<J> {
         &self.log
     }
 
-    /// Gives the log back, to be closed.
-    pub fn into_log(self) -> J {
-        self.log
+    /// Gives the watchdog and the log back, the log to be closed.
+    pub fn into_parts(self) -> (Watchdog, J) {
+        (self.watchdog, self.log)
     }
 
     /// Takes messages in; the position of the last record if all of them are in the log, so that they can be
@@ -227,8 +230,8 @@ impl<J: Journal> Intake<J> {
             Reception::Live | Reception::Late | Reception::Retained => match taken {
                 Ok(_) if !room => self.turn_away(),
                 Ok(news) => {
-                    if let Some(news) = news {
-                        self.vocabulary.learn(news);
+                    if let (Some(news), Some(place)) = (news, self.watchdog.place(topic.publisher)) {
+                        self.vocabulary.learn(place, news);
                     }
                     let late = reception == Reception::Late;
                     if let (true, Some(process)) = (delivery.resent, header.process) {
@@ -262,7 +265,7 @@ impl<J: Journal> Intake<J> {
     /// What fields a reading has that its publisher has not had before.
     fn news(&self, publisher: &str, body: &Body<'_>) -> Result<Option<News>, TooMany> {
         match body {
-            Body::Reading(reading) => self.vocabulary.news(publisher, &reading.fields),
+            Body::Reading(reading) => self.vocabulary.news(self.watchdog.place(publisher), &reading.fields),
             _ => Ok(None),
         }
     }
@@ -424,15 +427,17 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    /// Logs how the publishers from place `from` on stand, at most `count` of them; the place to go on from.
-    pub fn report_some(&mut self, now: Now, from: usize, count: usize) -> usize {
-        let statuses: Vec<_> = self.watchdog.statuses(now).skip(from).take(count).collect();
-        let next = from + statuses.len();
-        for status in statuses {
-            self.record(&Record::Status(status));
+    /// Logs how those publishers stand whose turn it is and of whom there is something new, or has long been nothing.
+    pub fn report_some(&mut self, now: Now, chunk: &Chunk) {
+        let end = chunk.places.end.min(self.watchdog.len());
+        for place in chunk.places.start..end {
+            let index = u32::try_from(place).expect("invariant: max_publishers is checked to be below 2^32");
+            let is_news = self.watchdog.news_of(index);
+            if self.quiet.is_due(place, chunk.round, chunk.longest, is_news) {
+                self.record(&Record::Status(self.watchdog.status_at(now, index)));
+            }
         }
         self.log.commit();
-        next
     }
 
     fn record(&mut self, record: &Record<'_>) {

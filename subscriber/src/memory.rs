@@ -1,21 +1,28 @@
 //! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
+//!
+//! A snapshot is made of slices, each taken at a turn of the loop of its own ([`Slicing`]), so each publisher is remembered as
+//! it was at another place of the log: at a replay it ignores the records before that.
+
+mod file;
+mod slicing;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use lastbeat_log::{LogHandle, Position};
-use lastbeat_watchdog::{Heard, Snapshot, Stamp, Timing, Watchdog};
+use lastbeat_log::{LogHandle, Position, WholeFile};
+use lastbeat_watchdog::{Heard, Notice, Stamp, Timing, Watchdog};
 use lastbeat_wire::{Header, Now, Topic, UtcNanos, decode};
-use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
+
+pub use file::{Kept, Slice, Unreadable, head};
+pub use slicing::{Part, SLICE, Slicing};
 
 use crate::record::{Message, Record};
 
-/// The newest form of the file.
-const VERSION: u32 = 1;
 /// How much of the log is read at once.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -23,191 +30,235 @@ const BATCH_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Memory {
     path: PathBuf,
-    /// How far in the log the file reaches.
-    position: Arc<AtomicU64>,
-    turns: Arc<AtomicU64>,
-    /// The turn of the snapshot that was written last; held while one is written.
-    written: Arc<Mutex<u64>>,
+    /// From where on the log is needed.
+    from: Arc<AtomicU64>,
+    /// Held by who writes it.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Which of two snapshots is the newer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Turn(u64);
-
-/// A snapshot, and how far in the log it reaches.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Kept {
-    version: u32,
-    /// Records before this are in the snapshot.
-    position: u64,
-    snapshot: Snapshot,
-}
-
-impl Kept {
-    /// Everything before `position` is in the snapshot.
-    pub fn new(position: Position, snapshot: Snapshot) -> Self {
-        Self { version: VERSION, position: position.0, snapshot }
-    }
-
-    /// The bytes of the file.
-    pub fn written(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-        rmp_serde::to_vec_named(self)
-    }
-
-    /// Reads the bytes of the file; they may be of another version.
-    pub fn read(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
-        rmp_serde::from_slice(bytes)
-    }
-
-    /// The snapshot alone.
-    pub fn into_snapshot(self) -> Snapshot {
-        self.snapshot
-    }
+/// A snapshot that is being written; the file holds the one before until it is [finished](Self::finish).
+#[derive(Debug)]
+pub struct Draft {
+    file: WholeFile,
+    from: Option<Position>,
+    memory: Memory,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Memory {
     /// The file in the log's directory.
     pub fn in_dir(dir: &Path) -> Self {
-        Self {
-            path: dir.join("watchdog.snapshot"),
-            position: Arc::default(),
-            turns: Arc::default(),
-            written: Arc::default(),
-        }
+        Self { path: dir.join("watchdog.snapshot"), from: Arc::default(), writing: Arc::default() }
     }
 
-    /// How far in the log the file reaches, as last read or written: the log is needed from there on.
+    /// From where on the log is needed, as last read or written.
     pub fn position(&self) -> Position {
-        Position(self.position.load(Ordering::Acquire))
+        Position(self.from.load(Ordering::Acquire))
     }
 
-    /// Reads the file, if there is one. One that can't be read is set aside: the watchdog then begins anew.
+    /// Opens the file, if there is one. One that can't be read is set aside: the watchdog then begins anew.
     pub fn load(&self) -> anyhow::Result<Option<Kept>> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
+        let file = match fs::File::open(&self.path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
         };
-        match Kept::read(&bytes) {
-            Ok(kept) if kept.version == VERSION => {
-                self.position.store(kept.position, Ordering::Release);
+        match Kept::open(io::BufReader::with_capacity(1 << 18, file)) {
+            Ok(kept) => {
+                self.from.store(kept.from().0, Ordering::Release);
                 Ok(Some(kept))
             }
-            Ok(kept) => self.set_aside(&format!("version {}, only {VERSION} is known", kept.version)),
-            Err(error) => self.set_aside(&error.to_string()),
+            Err(Unreadable::Io(error)) => Err(error).with_context(|| self.path.display().to_string()),
+            Err(error) => self.set_aside(&error).map(|()| None),
         }
     }
 
-    fn set_aside(&self, reason: &str) -> anyhow::Result<Option<Kept>> {
+    fn set_aside(&self, reason: &Unreadable) -> anyhow::Result<()> {
         let aside = self.path.with_extension("snapshot.damaged");
         fs::rename(&self.path, &aside).with_context(|| self.path.display().to_string())?;
         tracing::warn!("{} can't be read ({reason}), set aside as {}", self.path.display(), aside.display());
-        Ok(None)
+        Ok(())
     }
 
-    /// The next turn; to be taken when a snapshot is made.
-    pub fn turn(&self) -> Turn {
-        Turn(self.turns.fetch_add(1, Ordering::Relaxed) + 1)
+    /// Begins to write the file. Blocks while another one is being written: the later one is the newer one.
+    pub fn draft(&self) -> io::Result<Draft> {
+        let turn = Arc::clone(&self.writing).blocking_lock_owned();
+        let mut file = WholeFile::create(&self.path)?;
+        file.write(&head())?;
+        Ok(Draft { file, from: None, memory: self.clone(), _turn: turn })
     }
 
-    /// Writes the file: all of it or nothing. A snapshot that a newer one went before is not written any more.
-    pub fn save(&self, turn: Turn, position: Position, snapshot: Snapshot) -> io::Result<()> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if *written >= turn.0 {
-            return Ok(());
+    /// Writes the file from a watchdog that hears nothing more, `position` being the end of the log. Blocks.
+    pub fn save(&self, watchdog: &Watchdog, now: Now, position: Position) -> io::Result<()> {
+        let mut draft = self.draft()?;
+        let mut from = 0;
+        while from < watchdog.len() {
+            draft.add(&Slice::new(position, watchdog.snapshot_of(now, from..from + SLICE)))?;
+            from += SLICE;
         }
-        let bytes = Kept::new(position, snapshot).written().map_err(io::Error::other)?;
-        lastbeat_log::write_whole(&self.path, &bytes)?;
-        self.position.store(position.0, Ordering::Release);
-        *written = turn.0;
+        draft.add(&Slice::new(position, watchdog.snapshot_of(now, 0..0)))?;
+        draft.finish()
+    }
+
+    /// Makes the watchdog and gives it back what it knew: the snapshot, and what the log holds after it. Returns, too, until
+    /// when it watched, if it ever did.
+    pub fn bring_back(
+        &self,
+        new: impl Fn() -> Watchdog,
+        now: Now,
+        kept: Option<Kept>,
+        log: &LogHandle,
+    ) -> anyhow::Result<(Watchdog, Option<UtcNanos>)> {
+        let mut watchdog = new();
+        let restored = match restore(&mut watchdog, now, kept) {
+            Ok(restored) => restored,
+            Err(error) => {
+                self.set_aside(&error)?;
+                watchdog = new();
+                Restored::nothing(&watchdog, now)
+            }
+        };
+        let watched_until = restored.replay_log(&mut watchdog, now, log)?;
+        Ok((watchdog, watched_until))
+    }
+}
+
+impl Draft {
+    /// Adds a slice. They come in the order in which they were taken, the last one without publishers.
+    pub fn add(&mut self, slice: &Slice) -> io::Result<()> {
+        self.from.get_or_insert(slice.position());
+        self.file.write(&slice.encode()?)
+    }
+
+    /// Puts it in the place of the one before: all of it or nothing. The log has to be on the disk as far as it reaches.
+    pub fn finish(self) -> io::Result<()> {
+        self.file.finish()?;
+        self.memory.from.store(self.from.unwrap_or_default().0, Ordering::Release);
         Ok(())
     }
 }
 
-/// Gives the watchdog back what it knew: the snapshot, and what the log holds after it. Returns until when it watched, if
-/// it ever did.
-pub fn bring_back(
-    watchdog: &mut Watchdog,
-    now: Now,
-    kept: Option<Kept>,
-    log: &LogHandle,
-) -> anyhow::Result<Option<UtcNanos>> {
-    let Restored { from, mut watched_until, timing } = restore(watchdog, now, kept);
-    if from > log.progress().borrow().written {
-        return Ok(watched_until);
-    }
-    let mut reader = log.reader(from).context("the log")?;
-    loop {
-        let batch = reader.next_batch(BATCH_BYTES).context("the log")?;
-        for damage in &batch.damage {
-            tracing::warn!("the log is damaged: {damage}");
-        }
-        if batch.is_empty() {
-            return Ok(watched_until);
-        }
-        for record in batch.iter() {
-            match Record::decode(record.kind, record.body) {
-                Ok(record) => watched_until = watched_until.max(replay(watchdog, now, &timing, &record)),
-                Err(error) => tracing::warn!("the log at {}: {error}", record.position),
-            }
-        }
-    }
-}
-
 /// What a snapshot says of the log after it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Restored {
     /// From here on the log is to be replayed.
     pub from: Position,
     /// Until when the watchdog watched, if it ever did.
     pub watched_until: Option<UtcNanos>,
     /// How the records are timed.
-    pub timing: Timing,
+    timing: Timing,
+    /// Of each publisher, by its place: records of it before this are in the snapshot.
+    reached: Vec<Position>,
 }
 
 /// Gives the watchdog its snapshot back.
-pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Restored {
-    match kept {
-        Some(kept) => {
-            let (from, at) = (Position(kept.position), kept.snapshot.at);
-            let timing = watchdog.restore(now, kept.snapshot);
-            Restored { from, watched_until: Some(at), timing }
+///
+/// # Errors
+/// When it can't be read. The watchdog may then know some of it.
+pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Result<Restored, Unreadable> {
+    let Some(kept) = kept else { return Ok(Restored::nothing(watchdog, now)) };
+    let timing = watchdog.timing(now, kept.last().snapshot());
+    let (from, watched_until) = (kept.from(), Some(kept.last().snapshot().at));
+    let mut reached = Vec::new();
+    for slice in kept.slices() {
+        let slice = slice?;
+        let position = slice.position();
+        for place in watchdog.restore_part(now, &timing, slice.into_snapshot()) {
+            let place = place as usize;
+            if reached.len() <= place {
+                reached.resize(place + 1, Position::START);
+            }
+            reached[place] = position;
         }
-        None => Restored { from: Position::START, watched_until: None, timing: Timing::new(now, watchdog.boot()) },
     }
+    Ok(Restored { from, watched_until, timing, reached })
 }
 
-/// Tells the watchdog a record of the time before; the record's own time.
-pub fn replay(watchdog: &mut Watchdog, now: Now, timing: &Timing, record: &Record<'_>) -> Option<UtcNanos> {
-    match record {
-        Record::Message(message) => replay_message(watchdog, timing, message, true),
-        // One that was refused is refused again, and shows as before that its publisher lives.
-        Record::Refused { message, .. } => replay_message(watchdog, timing, message, false),
-        Record::Flip(flip) => watchdog.replay(now, flip),
-        Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
+impl Restored {
+    fn nothing(watchdog: &Watchdog, now: Now) -> Self {
+        let timing = Timing::new(now, watchdog.boot());
+        Self { from: Position::START, watched_until: None, timing, reached: Vec::new() }
     }
-    record.time()
-}
 
-fn replay_message(watchdog: &mut Watchdog, timing: &Timing, message: &Message<'_>, was_read: bool) {
-    let Ok(topic) = Topic::parse(message.topic) else { return };
-    let decoded = decode(topic.kind, message.payload);
-    let nothing = Header::default();
-    let header = decoded.as_ref().map_or(&nothing, |message| &message.header);
-    let (came_at, header) = timing.of(Stamp { utc: message.received_at, clock: message.clock }, header);
-    watchdog.heard(
-        came_at,
-        &Heard {
-            publisher: topic.publisher,
-            kind: topic.kind,
-            link: None,
-            retained: message.retained,
-            resent: message.resent,
-            readable: was_read && decoded.is_ok(),
-            header: &header,
-            log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
-        },
-    );
+    fn replay_log(&self, watchdog: &mut Watchdog, now: Now, log: &LogHandle) -> anyhow::Result<Option<UtcNanos>> {
+        let mut watched_until = self.watched_until;
+        if self.from > log.progress().borrow().written {
+            return Ok(watched_until);
+        }
+        let mut reader = log.reader(self.from).context("the log")?;
+        loop {
+            let batch = reader.next_batch(BATCH_BYTES).context("the log")?;
+            for damage in &batch.damage {
+                tracing::warn!("the log is damaged: {damage}");
+            }
+            if batch.is_empty() {
+                return Ok(watched_until);
+            }
+            for record in batch.iter() {
+                match Record::decode(record.kind, record.body) {
+                    Ok(decoded) => {
+                        watched_until = watched_until.max(self.replay(watchdog, now, record.position, &decoded));
+                    }
+                    Err(error) => tracing::warn!("the log at {}: {error}", record.position),
+                }
+            }
+        }
+    }
+
+    /// Tells the watchdog a record of the time before; the record's own time.
+    pub fn replay(
+        &self,
+        watchdog: &mut Watchdog,
+        now: Now,
+        position: Position,
+        record: &Record<'_>,
+    ) -> Option<UtcNanos> {
+        match record {
+            Record::Message(message) => self.replay_message(watchdog, position, message, true),
+            // One that was refused is refused again, and shows as before that its publisher lives.
+            Record::Refused { message, .. } => self.replay_message(watchdog, position, message, false),
+            Record::Flip(flip) if !self.knows(watchdog, flip.publisher.as_str(), position) => {
+                watchdog.replay(now, flip);
+            }
+            Record::Notice(notice @ Notice::Maintenance { publisher, .. })
+                if !self.knows(watchdog, publisher.as_str(), position) =>
+            {
+                watchdog.replay_notice(notice);
+            }
+            Record::Flip(_) | Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
+        }
+        record.time()
+    }
+
+    /// Whether what the log has of a publisher at a place was in the snapshot.
+    fn knows(&self, watchdog: &Watchdog, publisher: &str, position: Position) -> bool {
+        let reached = watchdog.place(publisher).and_then(|place| self.reached.get(place as usize));
+        reached.is_some_and(|reached| position < *reached)
+    }
+
+    fn replay_message(&self, watchdog: &mut Watchdog, position: Position, message: &Message<'_>, was_read: bool) {
+        let Ok(topic) = Topic::parse(message.topic) else { return };
+        if self.knows(watchdog, topic.publisher, position) {
+            return;
+        }
+        let decoded = decode(topic.kind, message.payload);
+        let nothing = Header::default();
+        let header = decoded.as_ref().map_or(&nothing, |message| &message.header);
+        let (came_at, header) = self.timing.of(Stamp { utc: message.received_at, clock: message.clock }, header);
+        watchdog.heard(
+            came_at,
+            &Heard {
+                publisher: topic.publisher,
+                kind: topic.kind,
+                link: None,
+                retained: message.retained,
+                resent: message.resent,
+                readable: was_read && decoded.is_ok(),
+                header: &header,
+                log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
+            },
+        );
+    }
 }
 
 #[cfg(test)]
@@ -215,21 +266,6 @@ mod tests {
     use super::*;
     use lastbeat_watchdog::{BootClock, HostView, LinkNumber, Reception, WatchRules};
     use lastbeat_wire::{BootId, Encoding, HostId, Monotonic, ProcessIdentity, encode};
-
-    #[test]
-    fn a_snapshot_that_is_written_late_does_not_take_the_place_of_a_newer_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let memory = Memory::in_dir(dir.path());
-        let at = |seconds: i64| Now { monotonic: Monotonic(0), utc: UtcNanos(seconds) };
-        let snapshot = |now| Watchdog::new(WatchRules::default(), now).snapshot(now);
-        let (older, newer) = (memory.turn(), memory.turn());
-        memory.save(newer, Position(7), snapshot(at(2))).unwrap();
-        memory.save(older, Position(7), snapshot(at(1))).unwrap();
-        let kept = memory.load().unwrap().unwrap();
-        assert_eq!((kept.position, kept.snapshot.at), (7, UtcNanos(2)));
-        memory.save(memory.turn(), Position(8), snapshot(at(3))).unwrap();
-        assert_eq!(memory.load().unwrap().unwrap().snapshot.at, UtcNanos(3));
-    }
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -259,11 +295,11 @@ mod tests {
         encode(&lastbeat_wire::Message { header, ..Default::default() }, Encoding::Json)
     }
 
-    fn replay_beat(watchdog: &mut Watchdog, now: Now, timing: &Timing, came_at: Stamp, payload: &[u8]) {
+    fn replay_beat(watchdog: &mut Watchdog, now: Now, restored: &Restored, came_at: Stamp, payload: &[u8]) {
         let Stamp { utc: received_at, clock } = came_at;
         let message =
             Message { received_at, clock, retained: false, late: false, resent: false, topic: b"beat/light", payload };
-        replay(watchdog, now, timing, &Record::Message(message));
+        restored.replay(watchdog, now, Position::START, &Record::Message(message));
     }
 
     /// As an early version wrote it, and as it is written.
@@ -291,13 +327,15 @@ mod tests {
         if known {
             hear(&mut watchdog, at(1000, 0), &beat(1000));
         }
-        let kept = Kept::new(Position(0), watchdog.snapshot(at(1001, 0)));
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        memory.save(&watchdog, at(1001, 0), Position::START).unwrap();
         let mut watchdog = Watchdog::new(rules(own), now);
-        let Restored { timing, watched_until, .. } = restore(&mut watchdog, now, Some(kept));
+        let restored = restore(&mut watchdog, now, memory.load().unwrap()).unwrap();
         for (came_at, payload) in logged {
-            replay_beat(&mut watchdog, now, &timing, *came_at, payload);
+            replay_beat(&mut watchdog, now, &restored, *came_at, payload);
         }
-        watchdog.begin(now, watched_until);
+        watchdog.begin(now, restored.watched_until);
         watchdog.link_up(now, LinkNumber(0));
         watchdog
     }
@@ -332,5 +370,130 @@ mod tests {
             assert_eq!(hear(&mut watchdog, now(31), &stepped(1051)), Reception::Live);
             assert_eq!(hear(&mut watchdog, now(140), &stepped(1052)), Reception::Late);
         }
+    }
+
+    fn of(publisher: &str, seconds: u64, position: u64) -> (Position, Vec<u8>, Stamp) {
+        (Position(position), format!("beat/{publisher}").into_bytes(), by_both(at(seconds, 0)))
+    }
+
+    fn tell(watchdog: &mut Watchdog, restored: &Restored, records: &[(Position, Vec<u8>, Stamp)]) {
+        for (position, topic, Stamp { utc: received_at, clock }) in records {
+            let (received_at, clock, payload) = (*received_at, *clock, &b"{}"[..]);
+            let message = Message { received_at, clock, retained: false, late: false, resent: false, topic, payload };
+            restored.replay(watchdog, at(1100, 0), *position, &Record::Message(message));
+        }
+    }
+
+    #[test]
+    fn each_publisher_is_told_what_came_after_its_own_slice_and_nothing_twice() {
+        let mut watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        let nothing = Restored::nothing(&watchdog, at(1100, 0));
+        let records = [
+            of("a", 1001, 0),
+            of("b", 1002, 10),
+            of("a", 1003, 20),
+            of("b", 1004, 30),
+            of("c", 1005, 40),
+            of("a", 1006, 50),
+            of("b", 1007, 60),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        let mut draft = memory.draft().unwrap();
+        tell(&mut watchdog, &nothing, &records[..2]);
+        draft.add(&Slice::new(Position(20), watchdog.snapshot_of(at(1002, 0), 0..1))).unwrap();
+        tell(&mut watchdog, &nothing, &records[2..5]);
+        // By now there is a third one, too.
+        draft.add(&Slice::new(Position(50), watchdog.snapshot_of(at(1005, 0), 1..3))).unwrap();
+        draft.add(&Slice::new(Position(50), watchdog.snapshot_of(at(1005, 0), 3..3))).unwrap();
+        draft.finish().unwrap();
+        tell(&mut watchdog, &nothing, &records[5..]);
+
+        let kept = memory.load().unwrap().unwrap();
+        assert_eq!(
+            (memory.position(), kept.from(), kept.last().position()),
+            (Position(20), Position(20), Position(50))
+        );
+        let mut again = Watchdog::new(rules(identity(1, 1)), at(1100, 0));
+        let restored = restore(&mut again, at(1100, 0), Some(kept)).unwrap();
+        assert_eq!(restored.watched_until, Some(at(1005, 0).utc));
+        tell(&mut again, &restored, &records[2..]);
+        let then = at(1100, 0);
+        assert!(watchdog.statuses(then).eq(again.statuses(then)), "{:?}", again.statuses(then).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_pause_that_was_replaced_before_its_slice_was_taken_does_not_come_back() {
+        let mut watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        let nothing = Restored::nothing(&watchdog, at(1000, 0));
+        tell(&mut watchdog, &nothing, &[of("a", 1001, 0)]);
+        watchdog.pause(at(1002, 0), "a", None);
+        let notice =
+            Notice::Maintenance { publisher: "a".parse().unwrap(), at: at(1001, 0).utc, until: Some(at(1003, 0).utc) };
+        let mut kept = head().to_vec();
+        for places in [0..1, 1..1] {
+            kept.extend(Slice::new(Position(50), watchdog.snapshot_of(at(1002, 0), places)).encode().unwrap());
+        }
+        let kept = Kept::open(io::Cursor::new(kept)).unwrap();
+        let mut again = Watchdog::new(rules(identity(1, 1)), at(1010, 0));
+        let restored = restore(&mut again, at(1010, 0), Some(kept)).unwrap();
+        restored.replay(&mut again, at(1010, 0), Position(40), &Record::Notice(notice.clone()));
+        assert_eq!(again.detail(at(1010, 0), "a").unwrap().paused_until, None);
+        restored.replay(&mut again, at(1010, 0), Position(50), &Record::Notice(notice));
+        assert_eq!(again.detail(at(1010, 0), "a").unwrap().paused_until, Some(at(1003, 0).utc));
+    }
+
+    #[test]
+    fn a_snapshot_of_the_first_version_is_read() {
+        let mut watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        watchdog.link_up(at(1000, 0), LinkNumber(0));
+        hear(&mut watchdog, at(1000, 0), &beat(1000));
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        fs::write(&memory.path, file::first_version(Position(7), watchdog.snapshot(at(1001, 0)))).unwrap();
+        let kept = memory.load().unwrap().unwrap();
+        assert_eq!((kept.from(), kept.last().position()), (Position(7), Position(7)));
+        let mut again = Watchdog::new(rules(identity(1, 1)), at(1002, 0));
+        let restored = restore(&mut again, at(1002, 0), Some(kept)).unwrap();
+        assert_eq!((restored.from, restored.watched_until), (Position(7), Some(at(1001, 0).utc)));
+        assert_eq!(again.status(at(1002, 0), "light"), watchdog.status(at(1002, 0), "light"));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_or_damaged_anywhere_is_set_aside_as_a_whole() {
+        let mut watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        watchdog.link_up(at(1000, 0), LinkNumber(0));
+        hear(&mut watchdog, at(1000, 0), &beat(1000));
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        memory.save(&watchdog, at(1001, 0), Position(7)).unwrap();
+        let whole = fs::read(&memory.path).unwrap();
+        let is_set_aside = |bytes: &[u8]| {
+            fs::write(&memory.path, bytes).unwrap();
+            memory.load().unwrap().is_none() && !memory.path.exists()
+        };
+        for length in 0..whole.len() {
+            assert!(is_set_aside(&whole[..length]), "cut at {length}");
+        }
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x20;
+            assert!(is_set_aside(&damaged), "damaged at {place}");
+        }
+        assert!(!is_set_aside(&whole));
+    }
+
+    #[test]
+    fn a_snapshot_of_which_not_all_came_leaves_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::in_dir(dir.path());
+        let watchdog = Watchdog::new(rules(identity(1, 1)), at(1000, 0));
+        memory.save(&watchdog, at(1000, 0), Position(7)).unwrap();
+        let mut draft = memory.draft().unwrap();
+        draft.add(&Slice::new(Position(9), watchdog.snapshot_of(at(1010, 0), 0..1))).unwrap();
+        drop(draft);
+        assert_eq!(memory.load().unwrap().unwrap().from(), Position(7));
+        memory.save(&watchdog, at(1020, 0), Position(8)).unwrap();
+        assert_eq!(memory.position(), Position(8));
     }
 }

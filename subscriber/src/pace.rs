@@ -1,12 +1,15 @@
 //! [`Pace`]: spreads the reports on all publishers evenly over their period, so that a hundred thousand of them make no
-//! burst.
+//! burst; and [`Quiet`]: reports on one of which there is nothing new come ever more rarely.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use lastbeat_wire::Monotonic;
 
-/// Most reports at once.
+/// Most publishers looked at at once.
 const CHUNK: usize = 500;
+/// The longest time between two reports on one publisher: Grafana's shortest usual panel, of five minutes, has one of each.
+pub const LONGEST: Duration = Duration::from_mins(4);
 
 /// When to report on whom.
 #[derive(Debug, Clone)]
@@ -15,12 +18,24 @@ pub struct Pace {
     next: Monotonic,
     /// The publisher at which the next chunk begins.
     place: usize,
+    round: u32,
+}
+
+/// Whom to report on now, if there is something to report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The publishers at these places.
+    pub places: Range<usize>,
+    /// Which time it is that all are looked at.
+    pub round: u32,
+    /// One of which there is nothing new is reported on once in so many rounds.
+    pub longest: u32,
 }
 
 impl Pace {
-    /// Reports on each publisher once a `period`, first one period from `now`.
+    /// Looks at each publisher once a `period`, first one period from `now`.
     pub fn new(period: Duration, now: Monotonic) -> Self {
-        Self { period, next: now.plus(period), place: 0 }
+        Self { period, next: now.plus(period), place: 0, round: 0 }
     }
 
     /// When [`due`](Self::due) has something to do.
@@ -28,8 +43,8 @@ impl Pace {
         self.next
     }
 
-    /// The publishers to report on now, as the place of the first and their number.
-    pub fn due(&mut self, now: Monotonic, publishers: usize) -> Option<(usize, usize)> {
+    /// The publishers whose turn it is now.
+    pub fn due(&mut self, now: Monotonic, publishers: usize) -> Option<Chunk> {
         if now < self.next {
             return None;
         }
@@ -38,9 +53,41 @@ impl Pace {
         let planned = self.next.plus(self.period / chunks);
         self.next = if planned <= now { now.plus(self.period / chunks) } else { planned };
         let from = if self.place >= publishers { 0 } else { self.place };
-        let count = CHUNK.min(publishers - from);
-        self.place = from + count;
-        Some((from, count))
+        if from == 0 {
+            self.round = self.round.wrapping_add(1);
+        }
+        self.place = publishers.min(from + CHUNK);
+        let longest = LONGEST.as_nanos() / self.period.as_nanos().max(1);
+        let longest = u32::try_from(longest).unwrap_or(u32::MAX).max(1);
+        Some(Chunk { places: from..self.place, round: self.round, longest })
+    }
+}
+
+/// Since when there is nothing new of each publisher.
+#[derive(Debug, Clone, Default)]
+pub struct Quiet {
+    /// The round in which there last was, by place; `None` of those from before the start.
+    since: Vec<Option<u32>>,
+}
+
+impl Quiet {
+    /// Whether the publisher at a place is to be reported on: when there is something new of it; else after one round, two,
+    /// four and so on, and once in every `longest` rounds in the end.
+    pub fn is_due(&mut self, place: usize, round: u32, longest: u32, is_news: bool) -> bool {
+        if self.since.len() <= place {
+            self.since.resize(place + 1, None);
+        }
+        if is_news {
+            self.since[place] = Some(round);
+            return true;
+        }
+        let rounds = self.since[place].map_or(u32::MAX, |since| round.wrapping_sub(since));
+        if rounds < longest {
+            return rounds.is_power_of_two();
+        }
+        // Not all at once that fell silent together.
+        let turn = u32::try_from(place % 0xFFFF).unwrap_or_default();
+        round.wrapping_add(turn).is_multiple_of(longest)
     }
 }
 
@@ -54,13 +101,18 @@ mod tests {
         Monotonic(seconds * 1_000_000_000)
     }
 
+    fn chunk(places: Range<usize>, round: u32) -> Chunk {
+        Chunk { places, round, longest: 24 }
+    }
+
     #[test]
-    fn few_publishers_are_reported_on_together_once_a_period() {
+    fn few_publishers_are_looked_at_together_once_a_period() {
         let mut pace = Pace::new(PERIOD, seconds(0));
         assert_eq!(pace.due(Monotonic(seconds(10).0 - 1), 3), None);
-        assert_eq!(pace.due(seconds(10), 3), Some((0, 3)));
+        assert_eq!(pace.due(seconds(10), 3), Some(chunk(0..3, 1)));
         assert_eq!(pace.next(), seconds(20));
         assert_eq!(pace.due(seconds(19), 3), None);
+        assert_eq!(pace.due(seconds(20), 3), Some(chunk(0..3, 2)));
     }
 
     #[test]
@@ -68,8 +120,9 @@ mod tests {
         let mut pace = Pace::new(PERIOD, seconds(0));
         let mut seen = vec![0; 1250];
         for _ in 0..3 {
-            let (from, count) = pace.due(pace.next(), seen.len()).unwrap();
-            seen[from..from + count].iter_mut().for_each(|seen| *seen += 1);
+            let Chunk { places, round, .. } = pace.due(pace.next(), seen.len()).unwrap();
+            assert_eq!(round, 1);
+            seen[places].iter_mut().for_each(|seen| *seen += 1);
         }
         assert!(seen.iter().all(|seen| *seen == 1));
         assert!((seconds(19)..=seconds(20)).contains(&pace.next()), "{:?}", pace.next());
@@ -78,14 +131,42 @@ mod tests {
     #[test]
     fn a_late_one_does_not_catch_up_in_a_burst() {
         let mut pace = Pace::new(PERIOD, seconds(0));
-        assert_eq!(pace.due(seconds(1000), 1), Some((0, 1)));
+        assert_eq!(pace.due(seconds(1000), 1), Some(chunk(0..1, 1)));
         assert_eq!(pace.due(seconds(1000), 1), None);
         assert_eq!(pace.next(), seconds(1010));
     }
 
     #[test]
-    fn nobody_to_report_on_is_no_report() {
+    fn nobody_to_look_at_is_no_report() {
         let mut pace = Pace::new(PERIOD, seconds(0));
-        assert_eq!(pace.due(seconds(10), 0), Some((0, 0)));
+        assert_eq!(pace.due(seconds(10), 0), Some(chunk(0..0, 1)));
+    }
+
+    #[test]
+    fn one_of_which_there_is_nothing_new_is_reported_on_ever_more_rarely_and_at_once_when_there_is() {
+        let mut quiet = Quiet::default();
+        let told = |quiet: &mut Quiet, rounds: Range<u32>, news: u32| {
+            rounds.filter(|round| quiet.is_due(3, *round, 24, *round == news)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut quiet, 1..80, 1), [1, 2, 3, 5, 9, 17, 45, 69], "then once in 24");
+        assert_eq!(told(&mut quiet, 80..90, 82), [82, 83, 84, 86]);
+    }
+
+    #[test]
+    fn those_from_before_the_start_and_those_that_fell_silent_together_are_spread() {
+        for news in [false, true] {
+            let mut quiet = Quiet::default();
+            let mut told = |round| (0..240).filter(|place| quiet.is_due(*place, round, 24, news && round == 1)).count();
+            told(1);
+            assert!((100..124).all(|round| told(round) == 10), "ten of 240 in each of 24 rounds");
+        }
+    }
+
+    #[test]
+    fn with_a_long_period_all_are_reported_on_in_each() {
+        let mut pace = Pace::new(Duration::from_mins(5), seconds(0));
+        let longest = pace.due(pace.next(), 1).unwrap().longest;
+        let mut quiet = Quiet::default();
+        assert!((1..50).all(|round| quiet.is_due(7, round, longest, false)));
     }
 }

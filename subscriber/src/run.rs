@@ -24,7 +24,7 @@ use crate::http::{self, Joints, Listener};
 use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
-use crate::memory::{Memory, bring_back};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::service::{Service, Wiring};
@@ -89,15 +89,17 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let open = |config| Influx::open(config, &log_dir, standing.clone());
     let influx = settings.influx.clone().map(open).transpose()?;
     let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
-    let not_before = cursors.into_iter().flatten().fold(memory.position(), Position::max);
+    let reaches = kept.as_ref().map_or(Position::START, |kept| kept.last().position());
+    let not_before = cursors.into_iter().flatten().fold(reaches, Position::max);
     let log = open_log(&log_dir, &settings, not_before)?;
     let log_handle = log.handle().clone();
 
     let own = Own::read().context("find out about this process")?;
     let now = Clock.now();
     let links = links(&settings, listener.is_some());
-    let mut watchdog = Watchdog::new(rules(&settings, &own, &links), now);
-    let watched_until = bring_back(&mut watchdog, now, kept, &log_handle)?;
+    let rules = rules(&settings, &own, &links);
+    let (mut watchdog, watched_until) =
+        memory.bring_back(|| Watchdog::new(rules.clone(), now), now, kept, &log_handle)?;
     watchdog.begin(now, watched_until);
     if let Some(own) = own_link(&links) {
         watchdog.link_up(now, own);
@@ -242,16 +244,16 @@ async fn free_disk(log: LogHandle, memory: Memory, mut lags: Vec<watch::Receiver
 
 /// Writes all that was taken in, and the snapshot.
 async fn close_log(intake: Intake, memory: Memory) -> anyhow::Result<()> {
-    let snapshot = intake.watchdog().snapshot(Clock.now());
+    let now = Clock.now();
     let not_kept = intake.totals().not_kept;
-    let end = intake.log().end();
-    let turn = memory.turn();
+    let (watchdog, log) = intake.into_parts();
+    let end = log.end();
     let closing = move || -> anyhow::Result<()> {
-        let progress = intake.into_log().close(DRAIN);
+        let progress = log.close(DRAIN);
         if progress.synced < end {
             bail!("the disk did not take the last {} of the log within {DRAIN:?}", end.0 - progress.synced.0);
         }
-        memory.save(turn, end, snapshot).context("write the snapshot")
+        memory.save(&watchdog, now, end).context("write the snapshot")
     };
     tokio::task::spawn_blocking(closing).await.context("close the log")??;
     if not_kept > 0 {

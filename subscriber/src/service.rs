@@ -25,12 +25,11 @@ use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::receipts::{Receipts, Sync};
 use crate::recover::Ask;
+use crate::saving::Saving;
 use crate::systemd::Systemd;
 
 /// A deadline that is passed by more than this shows that the loop did not run.
 pub const STALL: Duration = Duration::from_secs(1);
-/// How often the snapshot is written: what a crash leaves to be read again from the log.
-pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
 
 /// What the loop is given.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ pub struct Wiring {
     pub memory: Memory,
     /// When messages are acknowledged.
     pub sync: Sync,
-    /// How often each publisher is reported on.
+    /// How often each publisher is looked at to be reported on.
     pub report_every: Duration,
     /// Where flips are told.
     pub announcer: Announcer,
@@ -72,10 +71,8 @@ pub struct Service {
     announcer: Announcer,
     links: Vec<LinkView>,
     askers: Vec<Option<Asker>>,
-    memory: Memory,
     pace: Pace,
-    snapshot_at: Monotonic,
-    saving: Option<tokio::task::JoinHandle<()>>,
+    saving: Saving,
     board: Option<Handover>,
     systemd: Systemd,
 }
@@ -95,10 +92,8 @@ impl Service {
             announcer: wiring.announcer,
             links: wiring.links,
             askers: wiring.askers,
-            memory: wiring.memory,
             pace: Pace::new(wiring.report_every, now.monotonic),
-            snapshot_at: now.monotonic.plus(SNAPSHOT_EVERY),
-            saving: None,
+            saving: Saving::new(wiring.memory, now.monotonic),
             board: wiring.board,
             systemd: wiring.systemd,
         }
@@ -144,7 +139,7 @@ impl Service {
     }
 
     fn next_deadline(&self) -> Monotonic {
-        let mut next = self.pace.next().min(self.snapshot_at);
+        let mut next = self.pace.next().min(self.saving.next());
         next = next.min(self.intake.next_deadline().unwrap_or(next));
         if let Some(board) = &self.board {
             next = board.next().map_or(next, |at| next.min(at));
@@ -206,45 +201,14 @@ impl Service {
 
     /// What happens at its own pace: reports, snapshot, board, systemd.
     fn regular(&mut self, now: Now) {
-        if let Some((from, count)) = self.pace.due(now.monotonic, self.intake.watchdog().len()) {
-            self.intake.report_some(now, from, count);
+        if let Some(chunk) = self.pace.due(now.monotonic, self.intake.watchdog().len()) {
+            self.intake.report_some(now, &chunk);
         }
-        if now.monotonic >= self.snapshot_at {
-            self.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
-            if self.saving.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                let told = |written: Result<(), String>| {
-                    if let Err(error) = written {
-                        tracing::warn!("the snapshot could not be written: {error}");
-                    }
-                };
-                self.saving = Some(self.save(now, told));
-            }
-        }
+        self.saving.due(now, &self.intake);
         if let Some(board) = &mut self.board {
             board.due(now, &mut self.intake, &self.links);
         }
         self.systemd.due(now.monotonic);
-    }
-
-    /// Writes the snapshot once the log, up to where it reaches, is on the disk: a message must not count as having come
-    /// and be missing from the log.
-    fn save(&self, now: Now, then: impl FnOnce(Result<(), String>) + Send + 'static) -> tokio::task::JoinHandle<()> {
-        let turn = self.memory.turn();
-        let snapshot = self.intake.watchdog().snapshot(now);
-        let position = self.intake.log().end();
-        let (log, memory) = (self.intake.log().handle().clone(), self.memory.clone());
-        tokio::spawn(async move {
-            if let Some(last) = position.0.checked_sub(1)
-                && log.when_synced(Position(last)).await.is_err()
-            {
-                return;
-            }
-            let written = tokio::task::spawn_blocking(move || memory.save(turn, position, snapshot)).await;
-            then(match written {
-                Ok(written) => written.map_err(|error| error.to_string()),
-                Err(error) => Err(format!("its thread failed: {error}")),
-            });
-        })
     }
 
     fn asked(&mut self, now: Now, command: Command) {
@@ -269,19 +233,24 @@ impl Service {
         }
     }
 
-    /// A publisher was paused or resumed: told once a snapshot that knows it is on the disk, for a pause in place of
-    /// another stands in no other record.
+    /// A publisher was paused or resumed: told once the record of it is on the disk.
     fn changed(&mut self, now: Now, known: bool, publisher: &PublisherId, reply: oneshot::Sender<Changed>) {
+        let not_kept = self.intake.totals().not_kept;
         self.settle(now);
         let Some(detail) = self.intake.detail(now, publisher.as_str()).filter(|_| known) else {
             drop(reply.send(Changed::Unknown));
             return;
         };
-        self.save(now, move |written| {
-            drop(reply.send(match written {
-                Ok(()) => Changed::Kept(Box::new(detail)),
-                Err(error) => Changed::NotKept(error),
-            }));
+        if self.intake.totals().not_kept > not_kept {
+            drop(reply.send(Changed::NotKept("the log takes no more".to_owned())));
+            return;
+        }
+        let (log, end) = (self.intake.log().handle().clone(), self.intake.log().end());
+        tokio::spawn(async move {
+            // A log that is closed tells nobody anything.
+            if log.sync(Position(end.0.saturating_sub(1))).await.is_ok() {
+                drop(reply.send(Changed::Kept(Box::new(detail))));
+            }
         });
     }
 
@@ -292,9 +261,6 @@ impl Service {
             self.arrived(Clock.now(), incoming);
         }
         self.settle(Clock.now());
-        if let Some(saving) = self.saving.take() {
-            saving.abort();
-        }
         self.intake
     }
 }

@@ -16,8 +16,8 @@ const STEP: Duration = Duration::from_secs(1);
 /// The delays of the messages of one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
-    monotonic: Baseline,
-    wall: Baseline,
+    pub(crate) monotonic: Baseline,
+    pub(crate) wall: Baseline,
 }
 
 /// How long a message waited.
@@ -32,11 +32,11 @@ pub struct Waited {
 /// The smallest difference of two clocks, in nanoseconds, over the last two windows: a shift that lasts (a virtual machine
 /// that was frozen, say) is learned after at most two windows instead of being called late for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Baseline {
+pub(crate) struct Baseline {
     /// Where the present window began, on our monotonic clock.
-    began: u64,
-    present: Option<i64>,
-    before: Option<i64>,
+    pub began: u64,
+    pub present: Option<i64>,
+    pub before: Option<i64>,
 }
 
 impl Delay {

@@ -48,7 +48,7 @@ impl LinkSet {
 
 /// The links on which one publisher is heard: those of the present window of time and of the one before. Who has moved
 /// to another broker is not expected at the first one for ever.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct HeardOn {
     present: LinkSet,
     before: LinkSet,
@@ -63,6 +63,16 @@ impl HeardOn {
             *self = Self { present: LinkSet::default(), before, began: now };
         }
         self.present.insert(link);
+    }
+
+    /// Those of the present window and of the one before, and when the present one began.
+    pub fn into_parts(self) -> ((LinkSet, LinkSet), Monotonic) {
+        ((self.present, self.before), self.began)
+    }
+
+    /// The opposite of [`into_parts`](Self::into_parts).
+    pub fn from_parts((present, before): (LinkSet, LinkSet), began: Monotonic) -> Self {
+        Self { present, before, began }
     }
 
     /// All of them.

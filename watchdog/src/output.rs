@@ -79,4 +79,13 @@ pub enum Notice {
         /// Which process.
         process: ProcessIdentity,
     },
+    /// It is paused already, and for another span from now on.
+    Maintenance {
+        /// Who.
+        publisher: PublisherId,
+        /// When that was said.
+        at: UtcNanos,
+        /// Until when it is paused; `None`: until it is resumed.
+        until: Option<UtcNanos>,
+    },
 }

@@ -3,7 +3,7 @@
 use lastbeat_wire::{Monotonic, Now};
 
 use crate::evidence::{Evidence, Fact, Source};
-use crate::publisher::Ended;
+use crate::publisher::{Ended, Publisher};
 use crate::speaker::Speaker;
 use crate::state::{Cause, State};
 use crate::watchdog::{Heard, Watchdog};
@@ -12,45 +12,49 @@ use crate::watchdog::{Heard, Watchdog};
 const REASON_CHARACTERS: usize = 200;
 
 impl Watchdog {
-    pub(crate) fn goodbye(&mut self, now: Now, index: usize, speaker: Speaker, heard: &Heard<'_>, said_at: Monotonic) {
+    pub(crate) fn goodbye(
+        &mut self,
+        now: Now,
+        publisher: &mut Publisher,
+        speaker: Speaker,
+        heard: &Heard<'_>,
+        said_at: Monotonic,
+    ) {
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Goodbye };
-        let publisher = &mut self.publishers[index];
-        publisher.process(speaker).ended = Some(Ended { at: said_at, evidence: evidence.clone() });
-        if speaker == Speaker::Previous || self.hand_back(now, index) {
+        publisher.process(speaker).ended = Some(Box::new(Ended { at: said_at, evidence: evidence.clone() }));
+        if speaker == Speaker::Previous || self.hand_back(now, publisher) {
             return;
         }
-        let publisher = &mut self.publishers[index];
-        publisher.will = None;
-        publisher.failure = None;
+        publisher.rare.will = None;
+        publisher.rare.failure = None;
         if heard.link.is_none() {
             publisher.hear(now, said_at);
             return;
         }
         let paused = publisher.is_paused();
         if publisher.state != State::Finished && !paused {
-            self.flip(now, index, State::Finished, Cause::Goodbye, said_at, vec![evidence]);
+            self.flip(now, publisher, State::Finished, Cause::Goodbye, said_at, vec![evidence]);
         }
-        self.publishers[index].hear(now, said_at);
+        publisher.hear(now, said_at);
         if !paused {
-            self.stop_watching(index);
+            publisher.stop_watching();
         }
     }
 
     /// Its work failed, it says: that stands, whatever becomes of its process, until it is heard to work again.
-    pub(crate) fn failed(&mut self, now: Now, index: usize, heard: &Heard<'_>, said_at: Monotonic) {
+    pub(crate) fn failed(&mut self, now: Now, publisher: &mut Publisher, heard: &Heard<'_>, said_at: Monotonic) {
         let reason = beginning(heard.log.unwrap_or_default());
         let evidence = Evidence { at: now.utc, source: Source::Message, fact: Fact::Failed { reason } };
-        let publisher = &mut self.publishers[index];
-        publisher.failure = Some(evidence.clone());
+        publisher.rare.failure = Some(Box::new(evidence.clone()));
         if heard.link.is_some() && !publisher.is_paused() {
             if publisher.state == State::Failed {
-                publisher.evidence = vec![evidence];
+                publisher.rare.evidence = vec![evidence];
             } else {
-                self.flip(now, index, State::Failed, Cause::Reported, said_at, vec![evidence]);
+                self.flip(now, publisher, State::Failed, Cause::Reported, said_at, vec![evidence]);
             }
-            self.stop_watching(index);
+            publisher.stop_watching();
         }
-        self.publishers[index].hear(now, said_at);
+        publisher.hear(now, said_at);
     }
 }
 

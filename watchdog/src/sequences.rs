@@ -27,46 +27,53 @@ pub enum Place {
 
 /// The sequence numbers of one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
 pub struct Sequences {
     /// The number that is due next.
-    next: u64,
+    pub(crate) next: u64,
+    /// The first number heard.
+    pub(crate) first: u64,
+    /// `None` while all came in their order.
+    pub(crate) disorder: Option<Box<Disorder>>,
+}
+
+/// What is remembered of numbers that did not come in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disorder {
     /// Numbers below this may have been forgotten.
     floor: u64,
     /// Gaps as `start..end`, ascending and disjoint.
     gaps: Vec<(u64, u64)>,
-    /// The first number heard.
-    #[serde(default)]
-    first: u64,
     /// What has not come of the numbers before the first one, as `start..end`: no gaps of ours.
-    #[serde(default)]
     earlier: Vec<(u64, u64)>,
     /// Of the numbers before the first one, those below this may have been forgotten.
+    earlier_floor: u64,
+}
+
+/// The form in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    next: u64,
+    floor: u64,
+    gaps: Vec<(u64, u64)>,
+    #[serde(default)]
+    first: u64,
+    #[serde(default)]
+    earlier: Vec<(u64, u64)>,
     #[serde(default)]
     earlier_floor: u64,
 }
 
-impl Sequences {
-    /// Starts with the first number heard. What the process sent before we listened is no gap of ours, but may still come.
-    pub fn starting_at(first: u64) -> Self {
+impl Disorder {
+    /// None yet, of a process that was first heard with this number. What it sent before we listened may still come.
+    fn none(first: u64) -> Self {
         let earlier = if first > 0 { vec![(0, first)] } else { Vec::new() };
-        Self { next: first.saturating_add(1), floor: first, gaps: Vec::new(), first, earlier, earlier_floor: 0 }
+        Self { floor: first, gaps: Vec::new(), earlier, earlier_floor: 0 }
     }
 
-    /// Starts with a process of which nothing was heard although it began: all that comes before the first number heard is
-    /// missing.
-    pub fn from_the_beginning() -> Self {
-        Self::default()
-    }
-
-    /// Takes the number of a message that was sent again: only one that is known to be missing, or newer than all.
-    pub fn take_missing(&mut self, number: u64) -> Place {
-        if number >= self.next || self.gap_of(number).is_some() { self.take(number) } else { Place::Duplicate }
-    }
-
-    /// The first range that is missing at `from` or after it, its end exclusive.
-    pub fn missing_from(&self, from: u64) -> Option<(u64, u64)> {
-        let place = self.gaps.partition_point(|&(_, end)| end <= from);
-        self.gaps.get(place).map(|&(start, end)| (start.max(from), end))
+    fn is_none(&self, first: u64) -> bool {
+        let all_earlier = if first > 0 { self.earlier == [(0, first)] } else { self.earlier.is_empty() };
+        self.floor == first && self.gaps.is_empty() && all_earlier && self.earlier_floor == 0
     }
 
     fn gap_of(&self, number: u64) -> Option<usize> {
@@ -74,30 +81,14 @@ impl Sequences {
         self.gaps.get(place).is_some_and(|&(start, _)| start <= number).then_some(place)
     }
 
-    /// Takes the number of a message.
-    pub fn take(&mut self, number: u64) -> Place {
-        if number >= self.next {
-            let skipped = number - self.next;
-            if skipped > 0 {
-                self.remember(self.next, number);
-            }
-            self.next = number.saturating_add(1);
-            return Place::New { skipped };
+    fn fill(&mut self, place: usize, number: u64) {
+        let (start, end) = self.gaps[place];
+        let parts = [(start, number), (number + 1, end)];
+        self.gaps.splice(place..=place, parts.into_iter().filter(|(start, end)| start < end));
+        self.bound_to(MAX_GAPS);
+        if self.gaps.is_empty() {
+            self.gaps = Vec::new();
         }
-        if let Some(place) = self.gap_of(number) {
-            let (start, end) = self.gaps[place];
-            let parts = [(start, number), (number + 1, end)];
-            self.gaps.splice(place..=place, parts.into_iter().filter(|(start, end)| start < end));
-            self.bound();
-            if self.gaps.is_empty() {
-                self.gaps = Vec::new();
-            }
-            return Place::Late { filled: true };
-        }
-        if number < self.first {
-            return self.take_earlier(number);
-        }
-        if number < self.floor { Place::Late { filled: false } } else { Place::Duplicate }
     }
 
     /// Takes a number from before the first one: two brokers may both have kept it while nobody listened.
@@ -114,25 +105,97 @@ impl Sequences {
         Place::Late { filled: false }
     }
 
-    fn remember(&mut self, start: u64, end: u64) {
-        self.gaps.push((start, end));
-        self.bound();
-    }
-
-    /// Forgets all but the latest gaps, for a process that is unlikely to be heard again.
-    pub fn shrink(&mut self) {
-        self.bound_to(FEW_GAPS);
-    }
-
-    fn bound(&mut self) {
-        self.bound_to(MAX_GAPS);
-    }
-
     fn bound_to(&mut self, gaps: usize) {
         while self.gaps.len() > gaps {
             let (_, end) = self.gaps.remove(0);
             self.floor = self.floor.max(end);
         }
+    }
+}
+
+impl Sequences {
+    /// Starts with the first number heard. What the process sent before we listened is no gap of ours, but may still come.
+    pub fn starting_at(first: u64) -> Self {
+        Self { next: first.saturating_add(1), first, disorder: None }
+    }
+
+    /// Starts with a process of which nothing was heard although it began: all that comes before the first number heard is
+    /// missing.
+    pub fn from_the_beginning() -> Self {
+        Self::default()
+    }
+
+    /// Takes the number of a message that was sent again: only one that is known to be missing, or newer than all.
+    pub fn take_missing(&mut self, number: u64) -> Place {
+        let is_missing = self.disorder.as_ref().is_some_and(|disorder| disorder.gap_of(number).is_some());
+        if number >= self.next || is_missing { self.take(number) } else { Place::Duplicate }
+    }
+
+    /// The first range that is missing at `from` or after it, its end exclusive.
+    pub fn missing_from(&self, from: u64) -> Option<(u64, u64)> {
+        let gaps = &self.disorder.as_ref()?.gaps;
+        let place = gaps.partition_point(|&(_, end)| end <= from);
+        gaps.get(place).map(|&(start, end)| (start.max(from), end))
+    }
+
+    /// Takes the number of a message.
+    pub fn take(&mut self, number: u64) -> Place {
+        if number >= self.next {
+            let skipped = number - self.next;
+            if skipped > 0 {
+                let gap = (self.next, number);
+                self.disordered(|disorder| {
+                    disorder.gaps.push(gap);
+                    disorder.bound_to(MAX_GAPS);
+                });
+            }
+            self.next = number.saturating_add(1);
+            return Place::New { skipped };
+        }
+        let first = self.first;
+        if self.disorder.is_none() && number >= first {
+            return Place::Duplicate;
+        }
+        self.disordered(|disorder| match disorder.gap_of(number) {
+            Some(place) => {
+                disorder.fill(place, number);
+                Place::Late { filled: true }
+            }
+            None if number < first => disorder.take_earlier(number),
+            None if number < disorder.floor => Place::Late { filled: false },
+            None => Place::Duplicate,
+        })
+    }
+
+    /// Forgets all but the latest gaps, for a process that is unlikely to be heard again.
+    pub fn shrink(&mut self) {
+        if self.disorder.is_some() {
+            self.disordered(|disorder| disorder.bound_to(FEW_GAPS));
+        }
+    }
+
+    /// Changes what is remembered of the disorder; once there is none, it takes no place.
+    fn disordered<R>(&mut self, change: impl FnOnce(&mut Disorder) -> R) -> R {
+        let first = self.first;
+        let disorder = self.disorder.get_or_insert_with(|| Box::new(Disorder::none(first)));
+        let result = change(disorder);
+        self.disorder.take_if(|disorder| disorder.is_none(first));
+        result
+    }
+}
+
+impl From<Kept> for Sequences {
+    fn from(kept: Kept) -> Self {
+        let Kept { next, floor, gaps, first, earlier, earlier_floor } = kept;
+        let disorder = Disorder { floor, gaps, earlier, earlier_floor };
+        Self { next, first, disorder: (!disorder.is_none(first)).then(|| Box::new(disorder)) }
+    }
+}
+
+impl From<Sequences> for Kept {
+    fn from(Sequences { next, first, disorder }: Sequences) -> Self {
+        let Disorder { floor, gaps, earlier, earlier_floor } = disorder.map_or_else(|| Disorder::none(first), |it| *it);
+        Self { next, floor, gaps, first, earlier, earlier_floor }
     }
 }
 
@@ -222,7 +285,8 @@ mod tests {
                 prop_assert_eq!(accepted, missing || newer);
                 prop_assert!(!accepted || taken.insert(number), "{} was taken twice", number);
             }
-            prop_assert!(sequences.gaps.len() <= MAX_GAPS);
+            let gaps = sequences.disorder.as_ref().map_or(0, |disorder| disorder.gaps.len());
+            prop_assert!(gaps <= MAX_GAPS);
         }
 
         #[test]

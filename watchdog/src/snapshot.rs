@@ -38,12 +38,12 @@ pub(crate) struct Kept {
     pub silence_before: Duration,
     pub links: Vec<String>,
     pub current: Option<Process>,
-    pub previous: Option<Process>,
+    pub previous: Option<Box<Process>>,
     #[serde(default)]
     pub earlier: Vec<Process>,
-    pub will: Option<Evidence>,
+    pub will: Option<Box<Evidence>>,
     #[serde(default)]
-    pub failure: Option<Evidence>,
+    pub failure: Option<Box<Evidence>>,
     pub conflict: Option<Monotonic>,
     pub counts: Counts,
     /// What was learned of its gaps, where its threshold is adaptive.
@@ -52,6 +52,12 @@ pub(crate) struct Kept {
 }
 
 impl Snapshot {
+    /// One of the same instant that remembers nobody.
+    #[must_use]
+    pub fn of_nobody(&self) -> Self {
+        Self { publishers: Vec::new(), ..*self }
+    }
+
     /// How many publishers it remembers.
     pub fn len(&self) -> usize {
         self.publishers.len()
@@ -64,26 +70,27 @@ impl Snapshot {
 }
 
 impl Kept {
-    pub fn of(publisher: &Publisher, links: Vec<String>) -> Self {
+    pub fn of(id: PublisherId, host: Option<&str>, publisher: Publisher, links: Vec<String>) -> Self {
+        let rare = *publisher.rare;
         Self {
-            id: publisher.id.clone(),
-            host: publisher.host.clone(),
+            id,
+            host: host.map(Into::into),
             state: publisher.state,
             cause: publisher.cause,
             since: publisher.since,
-            evidence: publisher.evidence.clone(),
+            evidence: rare.evidence,
             last_heard: publisher.last_heard_utc,
             last_heard_monotonic: publisher.last_heard,
-            silence_before: publisher.silence_before,
+            silence_before: rare.silence_before,
             links,
-            current: publisher.current.clone(),
-            previous: publisher.previous.clone(),
-            earlier: publisher.earlier.clone(),
-            will: publisher.will.clone(),
-            failure: publisher.failure.clone(),
-            conflict: publisher.conflict,
+            current: publisher.current,
+            previous: rare.previous,
+            earlier: rare.earlier,
+            will: rare.will,
+            failure: rare.failure,
+            conflict: rare.conflict,
             counts: publisher.counts,
-            learned: publisher.adaptive.as_ref().map(|adaptive| Box::new(adaptive.memory().clone())),
+            learned: rare.adaptive.as_ref().map(|adaptive| Box::new(adaptive.memory().clone())),
         }
     }
 }

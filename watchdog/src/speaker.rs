@@ -18,21 +18,20 @@ pub(crate) enum Speaker {
 
 impl Watchdog {
     /// Finds out which process speaks, and takes note of a new one.
-    pub(crate) fn speaker(&mut self, now: Now, index: usize, header: &Header<'_>) -> Speaker {
-        let publisher = &mut self.publishers[index];
-        let Some(current) = &mut publisher.current else {
+    pub(crate) fn speaker(&mut self, now: Now, publisher: &mut Publisher, header: &Header<'_>) -> Speaker {
+        if publisher.current.is_none() {
             publisher.current = Some(Process::new(header.process));
-            self.attend(index);
+            self.attend(publisher);
             return Speaker::Current;
-        };
+        }
         let Some(identity) = header.process else { return Speaker::Current };
-        if publisher.previous.as_ref().is_some_and(|previous| previous.identity == Some(identity)) {
+        if publisher.previous_identity() == Some(identity) {
             return Speaker::Previous;
         }
-        let Some(known) = current.identity else {
+        let Some(known) = publisher.identity() else {
             // It told its process only now: from here on its numbers and its end count.
-            *current = Process::new(Some(identity));
-            self.attend(index);
+            publisher.current = Some(Process::new(Some(identity)));
+            self.attend(publisher);
             return Speaker::Current;
         };
         if known == identity {
@@ -62,18 +61,17 @@ impl Watchdog {
         publisher.set_previous(before);
         publisher.unbroken = false;
         publisher.counts.restarts += 1;
-        let id = publisher.id.clone();
+        let id = self.publishers.publisher_id(publisher.number);
         self.outputs.push(Output::Notice(Notice::Restarted { publisher: id, at: now.utc, old: known, new: identity }));
-        self.attend(index);
+        self.attend(publisher);
         Speaker::Current
     }
 
     /// A live message of a process that was thought to have ended: it has not.
-    pub(crate) fn revive(&mut self, now: Now, index: usize, speaker: &mut Speaker, heard: &Heard<'_>) {
-        let publisher = &mut self.publishers[index];
+    pub(crate) fn revive(&mut self, now: Now, publisher: &mut Publisher, speaker: &mut Speaker, heard: &Heard<'_>) {
         let ended = publisher.process(*speaker).ended.take();
         if publisher.state == State::Blind {
-            publisher.evidence.retain(|evidence| ended.as_ref().is_none_or(|ended| ended.evidence != *evidence));
+            publisher.rare.evidence.retain(|evidence| ended.as_ref().is_none_or(|ended| ended.evidence != *evidence));
         }
         let said_goodbye = ended.as_ref().is_some_and(|ended| ended.evidence.fact == Fact::Goodbye);
         let current_is_over = publisher.current.as_ref().is_some_and(|current| {
@@ -81,56 +79,57 @@ impl Watchdog {
             current.ended.is_some() || silent
         });
         if *speaker == Speaker::Previous && current_is_over {
-            self.swap_processes(index);
+            self.swap_processes(publisher);
             *speaker = Speaker::Current;
         }
         // Who does not tell its process shows that something speaks, not that this process does.
-        let publisher = &self.publishers[index];
         if let (Some(_), false, Some(process)) = (ended, said_goodbye, heard.header.process) {
-            let id = publisher.id.clone();
+            let id = self.publishers.publisher_id(publisher.number);
             self.outputs.push(Output::Notice(Notice::Contradiction { publisher: id, at: now.utc, process }));
         }
     }
 
     /// One of two processes under an id has ended, and the other was heard within its threshold: that one is watched on.
-    pub(crate) fn hand_back(&mut self, now: Now, index: usize) -> bool {
-        let publisher = &self.publishers[index];
-        let speaks = publisher.conflict.is_some_and(|at| now.monotonic.since(at) < publisher.threshold);
-        let lives = publisher.previous.as_ref().is_some_and(|previous| previous.ended.is_none());
+    pub(crate) fn hand_back(&mut self, now: Now, publisher: &mut Publisher) -> bool {
+        let speaks = publisher.rare.conflict.is_some_and(|at| now.monotonic.since(at) < publisher.threshold);
+        let lives = publisher.rare.previous.as_ref().is_some_and(|previous| previous.ended.is_none());
         let hands_back = publisher.state == State::Alive && speaks && lives;
         if hands_back {
-            self.swap_processes(index);
+            self.swap_processes(publisher);
         }
         hands_back
     }
 
-    fn swap_processes(&mut self, index: usize) {
-        let publisher = &mut self.publishers[index];
-        std::mem::swap(&mut publisher.current, &mut publisher.previous);
+    fn swap_processes(&mut self, publisher: &mut Publisher) {
+        publisher.swap_processes();
         publisher.unbroken = false;
-        self.attend(index);
+        self.attend(publisher);
     }
 
     /// The previous process speaks although the current one had begun: two of them use the id.
-    pub(crate) fn detect_conflict(&mut self, now: Now, index: usize, speaker: Speaker, heard_at: Monotonic) {
+    pub(crate) fn detect_conflict(
+        &mut self,
+        now: Now,
+        publisher: &mut Publisher,
+        speaker: Speaker,
+        heard_at: Monotonic,
+    ) {
         let settle = self.rules.settle;
-        let publisher = &mut self.publishers[index];
         let process = publisher.process(speaker);
         process.first_heard.get_or_insert(heard_at);
         process.last_heard = process.last_heard.max(Some(heard_at));
         let (Speaker::Previous, Some(current)) = (speaker, &publisher.current) else { return };
         let overlaps = current.first_heard.is_some_and(|began| heard_at > began.plus(settle));
-        let (Some(first), Some(second)) = (publisher.previous.as_ref().and_then(|p| p.identity), current.identity)
-        else {
+        let (Some(first), Some(second)) = (publisher.previous_identity(), current.identity) else {
             return;
         };
         if !overlaps {
             return;
         }
-        let known = publisher.conflict.replace(heard_at);
+        let known = publisher.rare.conflict.replace(heard_at);
         if known.is_none_or(|known| heard_at.since(known) >= publisher.threshold) {
             publisher.counts.conflicts += 1;
-            let publisher = publisher.id.clone();
+            let publisher = self.publishers.publisher_id(publisher.number);
             self.outputs.push(Output::Notice(Notice::Conflict { publisher, at: now.utc, first, second }));
         }
     }
@@ -153,9 +152,9 @@ impl Process {
 impl Publisher {
     pub(crate) fn process(&mut self, speaker: Speaker) -> &mut Process {
         let process = match speaker {
-            Speaker::Current => &mut self.current,
-            Speaker::Previous => &mut self.previous,
+            Speaker::Current => self.current.as_mut(),
+            Speaker::Previous => self.rare.previous.as_deref_mut(),
         };
-        process.as_mut().expect("invariant: a speaker is known before it is asked for")
+        process.expect("invariant: a speaker is known before it is asked for")
     }
 }

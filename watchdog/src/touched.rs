@@ -5,6 +5,7 @@ use lastbeat_wire::{Now, ProcessIdentity, UtcNanos};
 
 use crate::adaptive::Learned;
 use crate::evidence::{Evidence, Fact};
+use crate::publisher::Publisher;
 use crate::state::State;
 use crate::status::Status;
 use crate::watchdog::Watchdog;
@@ -33,10 +34,26 @@ impl Watchdog {
     pub fn touched(&mut self, most: usize) -> Vec<u32> {
         let most = most.min(self.touched.len());
         let touched: Vec<u32> = self.touched.drain(..most).collect();
+        if self.touched.capacity() > 4 * self.touched.len() + 1024 {
+            self.touched.shrink_to(2 * self.touched.len());
+        }
         for index in &touched {
-            self.publishers[*index as usize].touched = false;
+            self.publishers.forget_touch(*index);
         }
         touched
+    }
+
+    /// Whether the publisher at a place is alive, or was heard or changed otherwise since this was asked the last time.
+    ///
+    /// # Panics
+    /// If there is no such place.
+    pub fn news_of(&mut self, index: u32) -> bool {
+        let (word, bit) = (index as usize / 64, 1 << (index % 64));
+        let changed = self.news.get(word).is_some_and(|bits| bits & bit != 0);
+        if changed {
+            self.news[word] &= !bit;
+        }
+        changed || self.publishers.state(index) == State::Alive
     }
 
     /// How the publisher at a place of [`touched`](Self::touched) stands.
@@ -44,32 +61,52 @@ impl Watchdog {
     /// # Panics
     /// If there is no such place.
     pub fn status_at(&self, now: Now, index: u32) -> Status {
-        self.publishers[index as usize].status(now)
+        self.status_of(now, &self.publishers.get(index))
     }
 
     /// All that is known of one publisher.
     pub fn detail(&self, now: Now, publisher: &str) -> Option<Detail> {
-        let index = *self.names.get(publisher)?;
-        let publisher = &self.publishers[index as usize];
-        let paused_until = match publisher.evidence.first().map(|evidence| &evidence.fact) {
+        let index = self.publishers.find(publisher)?;
+        let publisher = self.publishers.get(index);
+        let paused_until = match publisher.rare.evidence.first().map(|evidence| &evidence.fact) {
             Some(Fact::Maintenance { until }) if publisher.state == State::Paused => *until,
             _ => None,
         };
         Some(Detail {
             index,
-            status: publisher.status(now),
+            status: self.status_of(now, &publisher),
             process: publisher.identity(),
             paused_until,
-            adaptive: publisher.adaptive.as_ref().map(|adaptive| adaptive.learned()),
-            evidence: publisher.evidence.clone(),
+            adaptive: publisher.rare.adaptive.as_ref().map(|adaptive| adaptive.learned()),
+            evidence: publisher.rare.evidence,
         })
     }
 
-    pub(crate) fn touch(&mut self, index: usize) {
-        let publisher = &mut self.publishers[index];
+    fn status_of(&self, now: Now, publisher: &Publisher) -> Status {
+        Status {
+            publisher: self.publishers.publisher_id(publisher.number),
+            host: self.publishers.host(publisher).map(str::to_owned),
+            at: now.utc,
+            state: publisher.state,
+            cause: publisher.cause,
+            since: publisher.since,
+            silence: publisher.silence(now.monotonic),
+            threshold: publisher.threshold,
+            last_heard: publisher.last_heard_utc,
+            pid: publisher.identity().map(|identity| identity.pid),
+            counts: publisher.counts,
+        }
+    }
+
+    pub(crate) fn touch(&mut self, publisher: &mut Publisher) {
+        let index = publisher.number as usize;
+        if self.news.len() <= index / 64 {
+            self.news.resize(index / 64 + 1, 0);
+        }
+        self.news[index / 64] |= 1 << (index % 64);
         if !publisher.touched {
             publisher.touched = true;
-            self.touched.push(u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32"));
+            self.touched.push(publisher.number);
         }
     }
 }

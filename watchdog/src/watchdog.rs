@@ -1,17 +1,16 @@
 //! [`Watchdog`]: the machine itself, and what it does with a message. Who speaks is in `speaker.rs`, judging in
 //! `judging.rs`, links and restarts of the watchdog in `sight.rs`.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use lastbeat_wire::{BootId, Header, Kind, Monotonic, Now, PublisherId};
 
 use crate::adaptive::Adaptive;
 use crate::config::WatchRules;
-use crate::deadlines::Deadlines;
 use crate::links::{LinkNumber, Links};
 use crate::output::{Attend, Output};
 use crate::publisher::Publisher;
+use crate::publishers::Publishers;
 use crate::sequences::Place;
 use crate::speaker::Speaker;
 use crate::state::{Cause, State};
@@ -29,15 +28,15 @@ const LOCAL_WINDOW: Duration = Duration::from_mins(10);
 pub struct Watchdog {
     pub(crate) rules: WatchRules,
     pub(crate) links: Links,
-    pub(crate) publishers: Vec<Publisher>,
-    pub(crate) names: HashMap<PublisherId, u32>,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) publishers: Publishers,
     /// Nobody is judged before this: messages that wait since a stall come first.
     pub(crate) settled_at: Monotonic,
     /// No silence that began before this is learned: the watchdog did not run meanwhile.
     pub(crate) learns_since: Monotonic,
     pub(crate) outputs: Vec<Output>,
     pub(crate) touched: Vec<u32>,
+    /// Of each publisher one bit: whether there is [news](Self::news_of) of it.
+    pub(crate) news: Vec<u64>,
 }
 
 /// A message as far as the watchdog needs it.
@@ -90,16 +89,16 @@ impl Watchdog {
         let mut watchdog = Self {
             rules,
             links,
-            publishers: Vec::new(),
-            names: HashMap::new(),
-            deadlines: Deadlines::default(),
+            publishers: Publishers::default(),
             settled_at: now.monotonic,
             learns_since: now.monotonic,
             outputs: Vec::new(),
             touched: Vec::new(),
+            news: Vec::new(),
         };
         for id in expected {
-            watchdog.add(id, now);
+            let publisher = watchdog.add(&id, now);
+            watchdog.publishers.close(publisher);
         }
         watchdog
     }
@@ -111,7 +110,8 @@ impl Watchdog {
 
     /// When [`due`](Self::due) is to be called next; it may then find nothing to do.
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        self.deadlines.next()
+        // Before all have settled nobody is judged.
+        self.publishers.next_deadline().map(|deadline| deadline.max(self.settled_at))
     }
 
     /// The boot of the host it runs on, where that is known.
@@ -149,17 +149,22 @@ impl Watchdog {
 
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
-        self.publishers.is_empty()
+        self.publishers.len() == 0
+    }
+
+    /// The place of a publisher in the order in which they became known.
+    pub fn place(&self, publisher: &str) -> Option<u32> {
+        self.publishers.find(publisher)
     }
 
     /// How each publisher stands, in the order in which they became known.
     pub fn statuses(&self, now: Now) -> impl ExactSizeIterator<Item = Status> {
-        self.publishers.iter().map(move |publisher| publisher.status(now))
+        self.publishers.numbers().map(move |number| self.status_at(now, number))
     }
 
     /// How one publisher stands.
     pub fn status(&self, now: Now, publisher: &str) -> Option<Status> {
-        Some(self.publishers[self.find(publisher)?].status(now))
+        Some(self.status_at(now, self.publishers.find(publisher)?))
     }
 
     /// Takes a message.
@@ -167,40 +172,41 @@ impl Watchdog {
         if heard.resent {
             return self.resent(now, heard);
         }
-        let Some(index) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
-        self.touch(index);
-        let publisher = &mut self.publishers[index];
+        let Some(mut publisher) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
+        let reception = self.heard_from(now, &mut publisher, heard);
+        self.publishers.close(publisher);
+        reception
+    }
+
+    fn heard_from(&mut self, now: Now, publisher: &mut Publisher, heard: &Heard<'_>) -> Reception {
+        self.touch(publisher);
         if heard.retained {
             publisher.counts.retained += 1;
             return Reception::Retained;
         }
         if heard.kind == Kind::Rip {
-            self.will(now, index, heard);
+            self.will(now, publisher, heard);
             return Reception::Live;
         }
         if let Some(link) = heard.link {
             publisher.links.insert(now.monotonic, link, &self.links, publisher.threshold);
-            self.regain_sight(now, index);
+            self.regain_sight(now, publisher);
         }
-        let publisher = &mut self.publishers[index];
         if let Some(host) = &heard.header.host
-            && publisher.host.as_deref() != Some(shortened(host))
+            && self.publishers.host(publisher) != Some(shortened(host))
         {
-            publisher.host = Some(shortened(host).into());
+            self.publishers.set_host(publisher, Some(shortened(host)));
         }
-        let speaker = self.speaker(now, index, heard.header);
-        self.spoken(now, index, speaker, heard)
+        let speaker = self.speaker(now, publisher, heard.header);
+        self.spoken(now, publisher, speaker, heard)
     }
 
     /// A message of a process that is known by now.
-    fn spoken(&mut self, now: Now, index: usize, mut speaker: Speaker, heard: &Heard<'_>) -> Reception {
+    fn spoken(&mut self, now: Now, publisher: &mut Publisher, mut speaker: Speaker, heard: &Heard<'_>) -> Reception {
         let settle = self.rules.settle;
-        let publisher = &mut self.publishers[index];
         let threshold = publisher.threshold;
-        let identity = publisher.process(speaker).identity;
-        let is_local = identity.is_some_and(|identity| self.is_local(identity));
-        let publisher = &mut self.publishers[index];
         let process = publisher.process(speaker);
+        let is_local = process.identity.is_some_and(|identity| self.is_local(identity));
         let mut place = process.place(heard.header.sequence);
         if place == Place::Duplicate {
             if heard.link.is_some() {
@@ -230,10 +236,9 @@ impl Watchdog {
             publisher.note_under_way(now, heard.header.sent_at);
         }
         publisher.count(heard, place, late);
-        self.tell_missing(index, speaker, heard, place);
-        let publisher = &mut self.publishers[index];
+        self.tell_missing(publisher, speaker, heard, place);
         if heard.kind == Kind::Bye {
-            self.goodbye(now, index, speaker, heard, heard_at);
+            self.goodbye(now, publisher, speaker, heard, heard_at);
             return Reception::Live;
         }
         // A failure that was reported before what came last says nothing of how its work goes now.
@@ -242,7 +247,7 @@ impl Watchdog {
         if late {
             publisher.unbroken = false;
             if fails {
-                self.failed(now, index, heard, heard_at);
+                self.failed(now, publisher, heard, heard_at);
             } else if !posthumous {
                 publisher.hear(now, heard_at);
             }
@@ -250,28 +255,26 @@ impl Watchdog {
         }
         let follows = speaker == Speaker::Current && matches!(place, Place::New { .. }) && heard.link.is_some();
         if follows {
-            self.learn(now, index, waited.surely);
+            publisher.learn(now, self.learns_since, waited.surely);
         }
-        self.revive(now, index, &mut speaker, heard);
-        self.detect_conflict(now, index, speaker, heard_at);
+        self.revive(now, publisher, &mut speaker, heard);
+        self.detect_conflict(now, publisher, speaker, heard_at);
         if fails {
-            self.failed(now, index, heard, heard_at);
+            self.failed(now, publisher, heard, heard_at);
         } else {
-            self.alive(now, index, heard, heard_at);
+            self.alive(now, publisher, heard, heard_at);
         }
-        let publisher = &mut self.publishers[index];
         publisher.unbroken = follows && publisher.state == State::Alive;
         Reception::Live
     }
 
     /// A live message shows that a publisher lives: nothing before it counts any more, but for a failure. That is over when
     /// it beats or reads again.
-    fn alive(&mut self, now: Now, index: usize, heard: &Heard<'_>, heard_at: Monotonic) {
-        let publisher = &mut self.publishers[index];
-        publisher.will = None;
+    fn alive(&mut self, now: Now, publisher: &mut Publisher, heard: &Heard<'_>, heard_at: Monotonic) {
+        publisher.rare.will = None;
         let works = matches!(heard.kind, Kind::Beat | Kind::Sensor);
         if works {
-            publisher.failure = None;
+            publisher.rare.failure = None;
         }
         if heard.link.is_none() || (publisher.state == State::Failed && !works) {
             publisher.hear(now, heard_at);
@@ -281,57 +284,57 @@ impl Watchdog {
             State::Alive => {}
             State::Paused if publisher.is_paused() => {}
             _ if self.links.sees(publisher).is_some() => {
-                self.flip(now, index, State::Alive, Cause::Heard, heard_at, Vec::new());
+                self.flip(now, publisher, State::Alive, Cause::Heard, heard_at, Vec::new());
             }
             // What still comes on a link that is down makes nobody watched.
             State::Blind => {}
-            _ => self.blind(now, index, "heard on a link that is down by now"),
+            _ => self.blind(now, publisher, "heard on a link that is down by now"),
         }
-        let publisher = &mut self.publishers[index];
         publisher.hear(now, heard_at);
         if publisher.state == State::Alive {
             let deadline = publisher.silent_at().unwrap_or_else(|| heard_at.plus(publisher.threshold));
-            self.watch_until(index, deadline);
+            publisher.watch_until(deadline);
         }
     }
 
-    pub(crate) fn find(&self, publisher: &str) -> Option<usize> {
-        self.names.get(publisher).map(|index| *index as usize)
-    }
-
-    fn find_or_add(&mut self, now: Now, heard: &Heard<'_>) -> Option<usize> {
-        if let Some(index) = self.find(heard.publisher) {
-            return Some(index);
+    fn find_or_add(&mut self, now: Now, heard: &Heard<'_>) -> Option<Publisher> {
+        if let Some(number) = self.publishers.find(heard.publisher) {
+            return Some(self.publishers.open(number));
         }
         // Who has a rule of its own is let in whoever else has filled the place.
         if self.publishers.len() >= self.rules.max_publishers && !self.rules.publishers.contains_key(heard.publisher) {
             return None;
         }
         // An id that is not valid was refused before it came here; refusing it again costs nothing.
-        PublisherId::try_from(heard.publisher).ok().map(|id| self.add(id, now))
+        PublisherId::try_from(heard.publisher).ok().map(|id| self.add(&id, now))
     }
 
-    pub(crate) fn add(&mut self, id: PublisherId, now: Now) -> usize {
-        let index = self.publishers.len();
-        let (threshold, bounds) = self.rules.threshold_of(&id);
+    /// Adds a publisher, to be worked with.
+    pub(crate) fn add(&mut self, id: &PublisherId, now: Now) -> Publisher {
+        let (threshold, bounds) = self.rules.threshold_of(id);
         let adaptive = bounds.map(|bounds| Box::new(Adaptive::new(threshold, bounds)));
         let threshold = adaptive.as_ref().map_or(threshold, |adaptive| adaptive.threshold());
-        let mut publisher = Publisher::new(id.clone(), threshold, now);
-        publisher.adaptive = adaptive;
-        publisher.expected = self.rules.publishers.get(&id).is_some_and(|own| own.expected);
-        self.publishers.push(publisher);
-        let number = u32::try_from(index).expect("invariant: max_publishers is checked to be below 2^32");
-        self.names.insert(id, number);
-        self.touch(index);
-        index
+        let mut publisher = Publisher::new(self.publishers.add(id), threshold, now);
+        publisher.rare.adaptive = adaptive;
+        publisher.expected = self.rules.publishers.get(id).is_some_and(|own| own.expected);
+        self.touch(&mut publisher);
+        publisher
     }
 
-    pub(crate) fn attend(&mut self, index: usize) {
-        let publisher = &self.publishers[index];
+    /// A publisher, to be worked with, whether it is known or not.
+    pub(crate) fn open_or_add(&mut self, id: &PublisherId, now: Now) -> Publisher {
+        match self.publishers.find(id.as_str()) {
+            Some(number) => self.publishers.open(number),
+            None => self.add(id, now),
+        }
+    }
+
+    pub(crate) fn attend(&mut self, publisher: &Publisher) {
         if let Some(process) = publisher.identity()
             && self.is_local(process)
         {
-            self.outputs.push(Output::Attend(Attend { publisher: publisher.id.clone(), process }));
+            let publisher = self.publishers.publisher_id(publisher.number);
+            self.outputs.push(Output::Attend(Attend { publisher, process }));
         }
     }
 }

@@ -198,7 +198,7 @@ proptest! {
             Event::Publisher(publisher, Deed::Starts) => restarted.insert(publisher.clone()),
             _ => true,
         });
-        // A pause in place of another stands in snapshots only.
+        // What was not logged while it was paused (the end of its process, say) stands in snapshots only.
         let saved = |(gap, event): (i64, Event)| match event {
             Event::Pause(..) => vec![(gap, event), (0, Event::Saves)],
             _ => vec![(gap, event)],

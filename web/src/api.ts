@@ -46,11 +46,14 @@ export interface Figures {
   rate: number;
   links: Link[];
   followers: Follower[];
+  /** Whether updates tell of each publisher that changed; of very many they do not, and those in sight are to be asked for. */
+  all_told: boolean;
 }
 
-export interface Overview extends Figures { instance: string; publishers: Row[] }
+/** `matching`: how many match the filter, whatever the limit and the offset. */
+export interface Overview extends Figures { instance: string; matching: number; publishers: Row[] }
 
-export interface Hello { instance: string; revision: number; now: string }
+export interface Hello { instance: string; revision: number; now: string; all_told: boolean }
 
 /** index, last_heard (seconds since 1970), silence_s, rate, messages, missed, duplicates, late. */
 export type Heard = [number, number | null, number | null, number, number, number, number, number];
@@ -175,6 +178,9 @@ const post = (url: string, body: unknown): Promise<Row> =>
   ask<Row>(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 export const overview = (limit?: number, signal?: Signal): Promise<Overview> => ask(address('publishers', { limit }), with_(signal));
+/** Those in sight of the ones that match, in the order of `sort` (a column, `-` before it for the greatest first). */
+export const found = (query: { search: string; state: string; sort: string; offset: number; limit: number }, signal?: Signal): Promise<Overview> =>
+  ask(address('publishers', { ...query, search: query.search || undefined, state: query.state || undefined }), with_(signal));
 export const publisher = (id: string, signal?: Signal): Promise<Detail> => ask(address(of(id)), with_(signal));
 export const readings = (
   id: string, query: { since: string; until?: string | undefined; points: number; field: string[] }, signal?: Signal,

@@ -39,6 +39,16 @@ export class Fleet {
   frozen: number | null = null;
   readonly changed = new Signal<Change>();
 
+  /** There are too many to be told of all: `entries` is empty, figures of the whole come, and rows are asked for as they are looked at. */
+  get paged(): boolean {
+    return this.figures?.all_told === false;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.paged ? Object.values(this.figures?.states ?? {}).reduce((all, n) => all + n, 0) : this.byId.size;
+  }
+
   /** Replaces everything. `at` is `performance.now()` when it was received. */
   replace(snapshot: Overview, at: number): void {
     this.instance = snapshot.instance;
@@ -46,7 +56,7 @@ export class Fleet {
     const before = this.byId;
     this.entries = [];
     this.byId = new Map();
-    for (const row of snapshot.publishers) this.put(row, at, before.get(row.id));
+    if (!this.paged) for (const row of snapshot.publishers) this.put(row, at, before.get(row.id));
     this.rank();
     this.changed.emit({ members: true, rows: true });
   }
@@ -54,6 +64,7 @@ export class Fleet {
   /** Applies an update; one that is not newer than what is known is dropped. `false`: it speaks of publishers that are not known here. */
   update(update: Update, at: number): boolean {
     if (!this.figures || update.revision <= this.figures.revision) return true;
+    if (update.all_told !== this.figures.all_told) return false;
     this.figures = update;
     const known = this.byId.size;
     for (const row of update.rows) this.put(row, at, this.byId.get(row.id));
@@ -74,8 +85,8 @@ export class Fleet {
 
   /** Takes a single row, as the answer to a request is. Figures of the whole come with the next update. */
   take(row: Row, at: number): void {
-    const known = this.byId.has(row.id);
-    this.put(row, at, this.byId.get(row.id));
+    const known = this.paged || this.byId.has(row.id);
+    if (!this.paged) this.put(row, at, this.byId.get(row.id));
     if (!known) this.rank();
     this.changed.emit({ members: !known, rows: true });
   }

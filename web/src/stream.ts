@@ -63,7 +63,7 @@ export class Stream {
         this.heardNow();
         act(JSON.parse((event as MessageEvent<string>).data) as T);
       });
-    on<Hello>('hello', () => void this.snapshot());
+    on<Hello>('hello', (hello) => void this.snapshot(hello.all_told));
     on<Update>('update', (update) => this.update(update));
     on<Flip>('flip', (flip) => this.flipped.emit(flip));
     on('resync', () => void this.snapshot());
@@ -88,16 +88,17 @@ export class Stream {
     if (this.fetching) {
       if (this.held.push(update) > MOST_HELD) this.cut('the publishers could not be fetched');
     } else if (!this.fleet.update(update, performance.now())) {
-      void this.snapshot();
+      void this.snapshot(update.all_told);
     }
   }
 
-  private async snapshot(): Promise<void> {
+  /** Fetches all publishers, or the figures of the whole alone where they are too many. */
+  private async snapshot(all = !this.fleet.paged): Promise<void> {
     this.fetching?.abort();
     const fetching = (this.fetching = new AbortController());
     this.held = [];
     try {
-      const snapshot = await overview(undefined, fetching.signal);
+      const snapshot = await overview(all ? undefined : 0, fetching.signal);
       if (this.fetching !== fetching) return;
       this.fetching = null;
       this.fleet.frozen = null;

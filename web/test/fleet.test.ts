@@ -9,10 +9,10 @@ const row = (index: number, id: string, state: State, more: Partial<Row> = {}): 
   threshold_s: 50, pid: null, rate: 1, messages: 10, readings: 8, missed: 0, duplicates: 0, late: 0, refused: 0, retained: 0, restarts: 0, conflicts: 0, ...more,
 });
 const figures = (revision: number) => ({
-  revision, now: '2026-11-21T03:12:06Z', states: {}, rate: 0, links: [], followers: [],
+  revision, now: '2026-11-21T03:12:06Z', states: {}, rate: 0, links: [], followers: [], all_told: true,
   totals: { messages: 0, refused: 0, duplicates: 0, unknown: 0, not_kept: 0 },
 });
-const snapshot = (revision: number, publishers: Row[]): Overview => ({ instance: 'a', ...figures(revision), publishers });
+const snapshot = (revision: number, publishers: Row[]): Overview => ({ instance: 'a', ...figures(revision), matching: publishers.length, publishers });
 const update = (revision: number, rows: Row[], heard: Heard[] = []): Update => ({ ...figures(revision), rows, heard });
 
 function fleet(...rows: Row[]): Fleet {
@@ -83,4 +83,16 @@ test('a question survives the address, and what is unknown in it is left out', (
 test('the title names the worst first', () => {
   expect(summary({ alive: 31, dead: 1 })).toBe('✖ 1 dead · 31 alive');
   expect(summary({ alive: 2, finished: 3 })).toBe('2 alive');
+});
+
+test('of too many publishers the figures of the whole are known, and a change of that is told', () => {
+  const made = fleet(row(0, 'a', 'alive'));
+  expect([made.paged, made.size]).toEqual([false, 1]);
+  const many = { all_told: false, states: { alive: 900_000, dead: 2 } };
+  expect(made.update({ ...update(8, []), ...many }, 2000)).toBe(false);
+  made.replace({ ...snapshot(8, []), ...many }, 2000);
+  expect([made.paged, made.size, made.byId.size]).toEqual([true, 900_002, 0]);
+  expect(made.update({ ...update(9, []), ...many, states: { alive: 1 } }, 3000)).toBe(true);
+  made.take(row(5, 'b', 'paused'), 3000);
+  expect([made.size, made.byId.size]).toEqual([1, 0]);
 });

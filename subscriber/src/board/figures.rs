@@ -1,12 +1,12 @@
 //! [`Figures`]: how all stands, by place, and what an update changes of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use lastbeat_watchdog::{State, Status};
-use lastbeat_wire::{Monotonic, UtcNanos};
+use lastbeat_wire::Monotonic;
 
-use super::{LinkView, Rate, Update};
+use super::row::Hosts;
+use super::{LinkView, Rate, Row, Update};
 use crate::intake::Totals;
 
 /// All figures at one instant.
@@ -24,22 +24,12 @@ pub struct Figures {
     pub totals: Totals,
     /// Messages of all publishers over the last seconds, in hundredths per second.
     pub rate: u64,
+    hosts: Hosts,
     rates: Rate<1>,
     /// The slot in which the rates of all publishers were looked at last.
     slot: u64,
     /// So many publishers were known from before: what came from them by then is no message of this minute.
     restored: usize,
-}
-
-/// One publisher.
-#[derive(Debug)]
-pub struct Row {
-    /// How it stood when it was passed on.
-    pub status: Status,
-    /// Messages over the last minute, in hundredths per second.
-    pub rate: u64,
-    taken: Monotonic,
-    rates: Rate<10>,
 }
 
 /// What an update changed.
@@ -70,6 +60,7 @@ impl Figures {
             links: Vec::new(),
             totals: Totals::default(),
             rate: 0,
+            hosts: Hosts::default(),
             rates: Rate::new(now, 0),
             slot: Rate::<10>::slot(now),
             restored,
@@ -83,15 +74,13 @@ impl Figures {
         for (index, status) in update.changed {
             let place = index as usize;
             if place < self.rows.len() {
-                self.replace(place, status, now, &mut changes);
+                self.replace(place, &status, now, &mut changes);
             } else {
                 // Publishers become known one after the other, and are passed on in that order.
                 debug_assert_eq!(place, self.rows.len());
                 *self.states.entry(status.state).or_default() += 1;
                 let before = if place < self.restored { status.counts.messages } else { 0 };
-                let mut rates = Rate::new(now, before);
-                let rate = rates.at(now, status.counts.messages);
-                self.rows.push(Row { status, rate, taken: now, rates });
+                self.rows.push(Row::new(&status, before, now, &mut self.hosts));
                 changes.rows.push(index);
             }
         }
@@ -105,59 +94,32 @@ impl Figures {
         changes
     }
 
-    fn replace(&mut self, place: usize, status: Status, now: Monotonic, changes: &mut Changes) {
+    fn replace(&mut self, place: usize, status: &Status, now: Monotonic, changes: &mut Changes) {
         let row = &mut self.rows[place];
-        if row.status.state != status.state {
+        if row.state != status.state {
             *self.states.entry(status.state).or_default() += 1;
-            let left = self.states.entry(row.status.state).or_default();
+            let left = self.states.entry(row.state).or_default();
             *left = left.saturating_sub(1);
             if *left == 0 {
-                self.states.remove(&row.status.state);
+                self.states.remove(&row.state);
             }
         }
         let index = u32::try_from(place).expect("invariant: a place came as a u32");
-        if rare(&row.status) == rare(&status) { &mut changes.heard } else { &mut changes.rows }.push(index);
-        row.rate = row.rates.at(now, status.counts.messages);
-        (row.status, row.taken) = (status, now);
+        let is_rare = row.replace(status, now, &mut self.hosts);
+        if is_rare { &mut changes.rows } else { &mut changes.heard }.push(index);
+    }
+
+    /// The name of a publisher's host, where it told it.
+    pub fn host(&self, row: &Row) -> Option<&str> {
+        self.hosts.name(row.host)
     }
 
     /// A slot has passed: the rates of those that were not heard fall.
     fn age(&mut self, now: Monotonic, changes: &mut Changes) {
         for (index, row) in (0..).zip(&mut self.rows) {
-            if row.rate > 0 && row.taken < now {
-                let rate = row.rates.at(now, row.status.counts.messages);
-                if rate != row.rate {
-                    row.rate = rate;
-                    changes.heard.push(index);
-                }
+            if row.age(now) {
+                changes.heard.push(index);
             }
         }
     }
-}
-
-impl Row {
-    /// How long it has been silent at an instant; `None` if it was never heard.
-    pub fn silence(&self, at: Monotonic) -> Option<Duration> {
-        self.status.silence.map(|silence| silence.saturating_add(at.since(self.taken)))
-    }
-
-    /// How it stands, with its silence at an instant.
-    pub fn status(&self, at: Monotonic) -> Status {
-        Status { silence: self.silence(at), ..self.status.clone() }
-    }
-}
-
-/// What a publisher that is merely heard does not change.
-fn rare(status: &Status) -> impl PartialEq + '_ {
-    let Status { host, state, cause, since, threshold, pid, counts, .. } = status;
-    let since: UtcNanos = *since;
-    (
-        host,
-        *state,
-        *cause,
-        since,
-        *threshold,
-        *pid,
-        [counts.refused, counts.retained, counts.restarts, counts.conflicts],
-    )
 }

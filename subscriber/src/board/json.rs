@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use lastbeat_watchdog::{Cause, Counts, Flip, State, Status};
-use lastbeat_wire::{Monotonic, Now};
+use lastbeat_wire::Now;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Changes, Figures, LinkView, Row};
+use super::{ALL_TOLD, Changes, Figures, LinkView, Row};
 use crate::follower::Lag;
 use crate::intake::Totals;
 use crate::told::{FlipTold, Time, epoch_seconds, seconds};
@@ -135,6 +135,8 @@ pub struct Summary {
     pub links: Vec<LinkTold>,
     /// The followers of the log.
     pub followers: Vec<FollowerTold>,
+    /// Whether updates tell of each publisher that changed; beyond 20,000 publishers they do not.
+    pub all_told: bool,
 }
 
 /// How all stands.
@@ -145,7 +147,9 @@ pub struct Overview {
     /// All publishers together, also with a filter.
     #[serde(flatten)]
     pub summary: Summary,
-    /// The publishers asked for, in the order in which they became known.
+    /// How many publishers match the filter, whatever the limit and the offset.
+    pub matching: usize,
+    /// The publishers asked for, in the order that was asked for.
     pub publishers: Vec<RowTold>,
 }
 
@@ -158,6 +162,8 @@ pub struct Hello<'a> {
     pub revision: u64,
     /// When this was so.
     pub now: Time,
+    /// Whether updates tell of each publisher that changed.
+    pub all_told: bool,
 }
 
 /// The event `update`: what changed.
@@ -167,7 +173,7 @@ pub struct UpdateTold {
     /// All publishers together.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Publishers that are new, or whose state, cause, host, PID or another rare thing changed.
+    /// Where `all_told`: publishers that are new, or whose state, cause, host, PID or another rare thing changed.
     pub rows: Vec<RowTold>,
     /// Others that changed, each as `[index, last heard in seconds since 1970, silence in seconds, rate, messages, missed,
     /// duplicates, late]`.
@@ -209,8 +215,8 @@ impl RowTold {
     }
 
     /// A row at an instant.
-    pub fn of(index: u32, row: &Row, at: Monotonic) -> Self {
-        Self { silence_s: row.silence(at).map(seconds), ..Self::new(index, &row.status, row.rate) }
+    pub fn of(index: u32, row: &Row, figures: &Figures, at: Now) -> Self {
+        Self::new(index, &row.status(at, figures.host(row)), row.rate())
     }
 }
 
@@ -247,6 +253,7 @@ impl Summary {
             rate: per_second(figures.rate),
             links: figures.links.iter().map(LinkTold::from).collect(),
             followers,
+            all_told: figures.rows.len() <= ALL_TOLD,
         }
     }
 }
@@ -258,8 +265,8 @@ pub fn per_second(hundredths: u64) -> f64 {
 }
 
 /// The first frame of a stream.
-pub fn hello(instance: &str, revision: u64, now: Now) -> String {
-    event("hello", &Hello { instance, revision, now: Time(now.utc) })
+pub fn hello(instance: &str, revision: u64, all_told: bool, now: Now) -> String {
+    event("hello", &Hello { instance, revision, now: Time(now.utc), all_told })
 }
 
 /// The frame that says that some were left out: what is known is to be asked for anew.
@@ -278,18 +285,20 @@ pub fn frame(
 ) -> String {
     let heard = |index: &u32| {
         let row = &figures.rows[*index as usize];
-        let (status, counts) = (&row.status, row.status.counts);
         let silence = row.silence(now.monotonic).map(seconds);
-        let last_heard = status.last_heard.map(epoch_seconds);
-        let Counts { messages, missed, duplicates, late, .. } = counts;
-        (*index, last_heard, silence, per_second(row.rate), messages, missed, duplicates, late)
+        let last_heard = row.last_heard.map(epoch_seconds);
+        let Counts { messages, missed, duplicates, late, .. } = row.counts();
+        (*index, last_heard, silence, per_second(row.rate()), messages, missed, duplicates, late)
     };
+    let summary = Summary::of(figures, followers, now);
+    let nothing = Changes::default();
+    let changes = if summary.all_told { changes } else { &nothing };
     let update = UpdateTold {
-        summary: Summary::of(figures, followers, now),
+        summary,
         rows: changes
             .rows
             .iter()
-            .map(|index| RowTold::of(*index, &figures.rows[*index as usize], now.monotonic))
+            .map(|index| RowTold::of(*index, &figures.rows[*index as usize], figures, now))
             .collect(),
         heard: changes.heard.iter().map(heard).collect(),
     };

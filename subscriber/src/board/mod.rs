@@ -9,7 +9,9 @@
 mod figures;
 mod handover;
 pub mod json;
+mod question;
 mod rate;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -26,15 +28,19 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::follower::Lag;
 use crate::intake::Totals;
 use crate::metrics::Metrics;
-pub use figures::{Changes, Figures, Row};
+pub use figures::{Changes, Figures};
 pub use handover::{Handover, Update};
 use json::{FollowerTold, Overview, RowTold, Summary};
+pub use question::{Found, Question, Sort};
 pub use rate::Rate;
+pub use row::Row;
 
 /// Frames that wait for a reader of the event stream: seconds of them. Who is slower than that has to begin anew.
 const FRAMES: usize = 64;
 /// The longest time without a frame: whoever gets none for longer knows that the stream is cut.
 const QUIET: Duration = Duration::from_secs(5);
+/// Of more publishers than this an update tells numbers only, and who shows them asks for those in sight.
+const ALL_TOLD: usize = 20_000;
 /// Most publishers in a [`Glance`].
 const SHOWN: usize = 200;
 
@@ -183,24 +189,34 @@ impl Board {
 
     /// The first frame of a stream.
     pub fn hello(&self, now: Now) -> String {
-        json::hello(&self.0.instance, self.figures().revision, now)
+        let figures = self.figures();
+        json::hello(&self.0.instance, figures.revision, figures.rows.len() <= ALL_TOLD, now)
     }
 
-    /// All of it, or the publishers that `wanted` takes, after the first `offset` of these, at most `limit`.
-    pub fn overview(&self, now: Now, wanted: impl Fn(&Row) -> bool, offset: usize, limit: usize) -> Overview {
+    /// How all stands, and which publishers are asked for; these are told by [`rows`](Self::rows).
+    pub fn overview(&self, now: Now, question: &Question) -> (Overview, Found) {
         let followers = self.followers();
         let figures = self.figures();
-        let rows = (0..).zip(&figures.rows).filter(|(_, row)| wanted(row)).skip(offset).take(limit);
-        Overview {
+        let found = question.answer(&figures, now.monotonic);
+        let overview = Overview {
             instance: self.0.instance.clone(),
             summary: Summary::of(&figures, followers, now),
-            publishers: rows.map(|(index, row)| RowTold::of(index, row, now.monotonic)).collect(),
-        }
+            matching: found.matching,
+            publishers: Vec::new(),
+        };
+        (overview, found)
+    }
+
+    /// The publishers at these places.
+    pub fn rows(&self, now: Now, places: &[u32]) -> Vec<RowTold> {
+        let figures = self.figures();
+        let row = |place: &u32| figures.rows.get(*place as usize).map(|row| RowTold::of(*place, row, &figures, now));
+        places.iter().filter_map(row).collect()
     }
 
     /// What came from the publisher at a place over the last minute, in hundredths of a message per second.
     pub fn rate(&self, index: u32) -> u64 {
-        self.figures().rows.get(index as usize).map_or(0, |row| row.rate)
+        self.figures().rows.get(index as usize).map_or(0, Row::rate)
     }
 
     /// Looks at all of it, those first who need looking at.
@@ -213,7 +229,7 @@ impl Board {
         }
         rows.sort_by(|one, other| order(one).cmp(&order(other)));
         Glance {
-            publishers: rows.into_iter().map(|row| row.status(now.monotonic)).collect(),
+            publishers: rows.into_iter().map(|row| row.status(now, figures.host(row))).collect(),
             states: figures.states.clone(),
             links: figures.links.clone(),
             totals: figures.totals,
@@ -224,7 +240,7 @@ impl Board {
 
 /// Trouble first, then by name, so that lines stay where they are.
 fn order(row: &Row) -> (u8, &str) {
-    let urgency = match row.status.state {
+    let urgency = match row.state {
         State::Dead | State::Failed => 0,
         State::Suspended | State::Silent => 1,
         State::Unknown => 2,
@@ -232,5 +248,5 @@ fn order(row: &Row) -> (u8, &str) {
         State::Unseen => 4,
         State::Alive | State::Paused | State::Finished => 5,
     };
-    (urgency, row.status.publisher.as_str())
+    (urgency, row.id.as_str())
 }

@@ -22,6 +22,9 @@ impl<const SECONDS: u64> Rate<SECONDS> {
     /// The length of a slot.
     pub const SLOT: Duration = Duration::from_secs(SECONDS);
 
+    /// All slots together.
+    pub const SPAN: Duration = Duration::from_secs(SECONDS * SLOTS as u64);
+
     /// Counts from `now` on; `messages` came before.
     pub fn new(now: Monotonic, messages: u64) -> Self {
         Self { since: now, messages, slot: Self::slot(now), counts: [0; SLOTS] }
@@ -51,6 +54,11 @@ impl<const SECONDS: u64> Rate<SECONDS> {
         let span = now.since(first.max(self.since)).max(Self::SLOT).as_nanos();
         let hundredths = (u128::from(counted) * 100 * 1_000_000_000 + span / 2) / span;
         u64::try_from(hundredths).unwrap_or(u64::MAX)
+    }
+
+    /// Whether nothing came in any of the slots.
+    pub fn is_quiet(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
     }
 
     fn place(slot: u64) -> usize {

@@ -151,11 +151,61 @@ fn what_came_before_a_restart_is_no_rate() {
 fn silence_grows_by_the_monotonic_clock_between_two_updates() {
     let mut bench = Bench::new(0);
     bench.pass(10.0, vec![(0, status("a", 10.0, State::Alive, 1))]);
-    let overview = bench.board.overview(at(13.25), |_| true, 0, 9);
-    assert_eq!(overview.publishers[0].silence_s, Some(3.25));
+    assert_eq!(bench.board.rows(at(13.25), &[0])[0].silence_s, Some(3.25));
     // The wall clock is set back by an hour.
     let later = Now { monotonic: at(14.0).monotonic, utc: UtcNanos(0) };
     assert_eq!(bench.board.glance(later).publishers[0].silence, Some(Duration::from_secs(4)));
+}
+
+#[test]
+fn publishers_are_found_by_state_and_words_and_told_in_the_order_asked_for() {
+    let mut bench = Bench::new(0);
+    let of = |id: &str, state, silence: u64, threshold: u64, missed, host: Option<&str>| Status {
+        silence: (silence > 0).then(|| Duration::from_secs(silence)),
+        last_heard: (silence > 0).then(|| at(0.0).utc),
+        threshold: Duration::from_secs(threshold),
+        host: host.map(str::to_owned),
+        counts: Counts { missed, ..Counts::default() },
+        ..status(id, 0.0, state, 0)
+    };
+    let all = [
+        of("pump", State::Alive, 10, 50, 0, Some("Web-2")),
+        of("gate", State::Finished, 20, 10, 7, None),
+        of("Döor", State::Dead, 90, 60, 0, Some("web-1")),
+        of("cam", State::Unseen, 0, 50, 0, None),
+    ];
+    bench.pass(0.0, (0..).zip(all).collect());
+    let found = |text: &str, states: Option<Vec<State>>, sort: Option<&str>, offset, limit| {
+        let sort = sort.map(|sort| Sort::parse(sort).unwrap());
+        let words = text.split_whitespace().map(str::to_lowercase).collect();
+        let (overview, found) = bench.board.overview(at(0.0), &Question { states, words, sort, offset, limit });
+        let rows = bench.board.rows(at(0.0), &found.places);
+        (overview.matching, rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>().join(" "))
+    };
+    let sorted = |sort: &str| found("", None, Some(sort), 0, None).1;
+    assert_eq!(found("", None, None, 1, Some(2)), (4, "gate Döor".to_owned()));
+    assert_eq!(found("WEB", None, None, 0, None), (2, "pump Döor".to_owned()));
+    assert_eq!(found("web dÖ", None, None, 0, None), (1, "Döor".to_owned()));
+    assert_eq!(found("e", Some(vec![State::Alive, State::Finished]), Some("id"), 1, Some(9)), (2, "pump".to_owned()));
+    assert_eq!((sorted("state"), sorted("-state")), ("Döor cam pump gate".into(), "gate pump cam Döor".into()));
+    assert_eq!((sorted("heard"), sorted("silence")), ("pump gate Döor cam".into(), "pump Döor gate cam".into()));
+    assert_eq!((sorted("host"), sorted("-missed")), ("pump Döor cam gate".into(), "gate Döor cam pump".into()));
+    for offset in 0..5 {
+        let page = found("", None, Some("state"), offset, Some(1));
+        assert_eq!(page, (4, "Döor cam pump gate".split(' ').nth(offset).unwrap_or_default().to_owned()));
+    }
+    assert!(Sort::parse("colour").is_none());
+}
+
+#[test]
+fn of_very_many_publishers_updates_tell_numbers_only() {
+    let mut bench = Bench::new(0);
+    let row = |index: usize| (u32::try_from(index).unwrap(), status(&format!("p{index}"), 0.0, State::Alive, 1));
+    let events = bench.pass(0.0, (0..ALL_TOLD).map(row).collect());
+    assert_eq!((&events[0].1["all_told"], events[0].1["rows"].as_array().unwrap().len()), (&true.into(), ALL_TOLD));
+    let events = bench.pass(1.0, vec![row(ALL_TOLD)]);
+    assert_eq!((&events[0].1["all_told"], &events[0].1["rows"]), (&false.into(), &serde_json::json!([])));
+    assert_eq!(events[0].1["states"], serde_json::json!({"alive": ALL_TOLD + 1}));
 }
 
 #[test]

@@ -9,14 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::{Parameters, Range};
 use super::{HistoryError, publisher_row};
+use crate::pace::LONGEST;
 use crate::told::Time;
 
 /// Most publishers at a time.
 const MOST_IDS: usize = 100;
 const DEFAULT_POINTS: usize = 30;
 const MOST_POINTS: usize = 5_000;
-/// Two heartbeats further apart than so many of their periods say nothing of the time between them.
+/// Two heartbeats further apart than so many of their periods say nothing of the time between them, unless nothing came
+/// between them: of one that is silent there are few.
 const MISSED_PERIODS: u32 = 3;
+/// Then they may be so far apart: one may be missing where the subscriber was started anew.
+const QUIET: Duration = LONGEST.saturating_mul(2);
 
 /// Which rates are asked for.
 #[derive(Debug, Clone)]
@@ -111,7 +115,7 @@ impl<'a> Heartbeats<'a> {
         width: u64,
         apart: Duration,
     ) -> Result<Vec<Sample>, HistoryError> {
-        let before = params![publisher, range.from.minus(apart).0, range.from.0];
+        let before = params![publisher, range.from.minus(apart.max(QUIET)).0, range.from.0];
         let mut samples: Vec<_> = self.last.query_row(before, sample).optional()?.into_iter().collect();
         let mut from = range.from;
         while let Some(found) = self.first.query_row(params![publisher, from.0, range.to.0], sample).optional()? {
@@ -142,6 +146,7 @@ fn buckets(samples: &[Sample], range: Range, width: u64, points: usize, apart: D
     for pair in samples.windows(2) {
         let span = pair[1].at.since(pair[0].at);
         let Some(messages) = pair[1].messages.checked_sub(pair[0].messages) else { continue };
+        let apart = if messages == 0 { apart.max(QUIET) } else { apart };
         if span.is_zero() || span > apart {
             continue;
         }
@@ -198,6 +203,12 @@ mod tests {
         assert_eq!(rates(&[(0, 100)], 20), [None; 4]);
         assert_eq!(rates(&[(5, 100), (5, 200)], 20), [None; 4]);
         assert_eq!(rates(&[], 20), [None; 4]);
+    }
+
+    #[test]
+    fn between_two_heartbeats_with_nothing_between_them_nothing_came() {
+        assert_eq!(rates(&[(-200, 10), (35, 10)], 20), [Some(0.0); 4]);
+        assert_eq!(rates(&[(-500, 10), (35, 10)], 20), [None; 4]);
     }
 
     proptest! {

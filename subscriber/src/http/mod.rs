@@ -30,7 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use lastbeat_transport::{Incoming, LinkIndex};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
@@ -70,8 +70,6 @@ struct Api {
     history: Arc<History>,
     standing: Standing,
     streams: Streams,
-    /// Held by who pauses or resumes: each of them writes a snapshot.
-    changing: Arc<Mutex<()>>,
     stop: CancellationToken,
 }
 
@@ -148,9 +146,8 @@ impl Listener {
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
         let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
-        let (streams, changing) = (Streams::among(most_connections()), Arc::default());
-        let api =
-            Api { board, metrics, commands, incoming, link, history, standing, streams, changing, stop: stop.clone() };
+        let streams = Streams::among(most_connections());
+        let api = Api { board, metrics, commands, incoming, link, history, standing, streams, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -215,9 +212,9 @@ impl Api {
 /// All routes without a login, and without a server before them.
 pub fn open_router(joints: Joints) -> axum::Router {
     let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
-    let (streams, changing) = (Streams::among(most_connections()), Arc::default());
+    let streams = Streams::among(most_connections());
     let stop = CancellationToken::new();
-    let api = Api { board, metrics, commands, incoming, link, history, standing, streams, changing, stop };
+    let api = Api { board, metrics, commands, incoming, link, history, standing, streams, stop };
     routes::router(api, access::Access::new(config::Credentials::default()))
 }
 

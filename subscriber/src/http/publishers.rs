@@ -1,11 +1,14 @@
 //! Publishers: the overview, one of them in full, and maintenance.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use lastbeat_host::Clock;
 use lastbeat_watchdog::{Detail, State as PublisherState};
 use lastbeat_wire::{Now, PublisherId, UtcNanos};
@@ -16,10 +19,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::problem::Problem;
 use crate::board::json::{Overview, RowTold};
+use crate::board::{Board, Question, Sort};
 use crate::command::{Changed, Command};
 use crate::history::Field;
 use crate::told::{AdaptiveTold, EvidenceTold, Process, Time};
 
+/// Publishers in one piece of an answer.
+const PIECE: usize = 256;
 /// How long the disk may take for a pause.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -30,12 +36,15 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 pub struct Filter {
     /// Only those in these states, separated by commas.
     state: Option<String>,
-    /// Only those with this text in their id or their host's name, capitals or not.
+    /// Only those with each of these words in their id or their host's name, capitals or not.
     search: Option<String>,
     /// At most so many.
     limit: Option<usize>,
     /// Without the first so many of these.
     offset: Option<usize>,
+    /// In the order of `state` (trouble first), `id`, `host`, `cause`, `heard`, `silence` (in thresholds), `rate` or `missed`, from the
+    /// greatest down with `-` before it; else in the order in which they became known.
+    sort: Option<String>,
 }
 
 /// One publisher, with all that is known of it.
@@ -72,19 +81,44 @@ pub struct Maintenance {
 
 /// How all stands.
 #[utoipa::path(get, path = "/api/v1/publishers", tag = "publishers", params(Filter),
-    responses((status = 200, description = "All publishers, or those asked for", body = Overview)))]
-pub async fn overview(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Json<Overview>, Problem> {
-    let within = filter.state.as_deref().map(states).transpose()?;
-    let search = filter.search.map(|text| text.to_lowercase()).filter(|text| !text.is_empty());
-    let has = |text: &str, search: &str| text.to_lowercase().contains(search);
-    let wanted = |row: &crate::board::Row| {
-        let status = &row.status;
-        let host = status.host.as_deref().unwrap_or_default();
-        within.as_ref().is_none_or(|states| states.contains(&status.state))
-            && search.as_ref().is_none_or(|search| has(status.publisher.as_str(), search) || has(host, search))
+    responses(
+        (status = 200, description = "All publishers, or those asked for", body = Overview),
+        (status = 400, description = "What was asked for is not known", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn overview(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Response, Problem> {
+    let sort = |text: &str| Sort::parse(text).ok_or_else(|| Problem::bad(format!("sort: there is no order {text:?}")));
+    let question = Question {
+        states: filter.state.as_deref().map(states).transpose()?,
+        words: filter.search.iter().flat_map(|text| text.split_whitespace()).map(str::to_lowercase).collect(),
+        sort: filter.sort.as_deref().map(sort).transpose()?,
+        offset: filter.offset.unwrap_or(0),
+        limit: filter.limit,
     };
-    let (offset, limit) = (filter.offset.unwrap_or(0), filter.limit.unwrap_or(usize::MAX));
-    Ok(Json(api.board.overview(Clock.now(), wanted, offset, limit)))
+    let board = api.board;
+    let (now, asked) = (Clock.now(), board.clone());
+    let found = tokio::task::spawn_blocking(move || asked.overview(now, &question)).await;
+    let (overview, found) = found.map_err(|error| Problem::unavailable(format!("the question failed: {error}")))?;
+    Ok(told(board, now, &overview, found.places))
+}
+
+/// The answer, in pieces: that of a million publishers has hundreds of megabytes, and is never held as a whole.
+fn told(board: Board, now: Now, overview: &Overview, places: Vec<u32>) -> Response {
+    let head = json(overview);
+    let (head, end) = head.split_at(head.len() - b"]}".len());
+    let (head, end) = (Bytes::copy_from_slice(head), Bytes::copy_from_slice(end));
+    let pieces = (0..places.len()).step_by(PIECE).map(move |from| {
+        let rows = json(&board.rows(now, &places[from..places.len().min(from + PIECE)]));
+        let rows = Bytes::from(rows).slice(1..);
+        let rows = rows.slice(..rows.len() - 1);
+        if from == 0 { vec![rows] } else { vec![Bytes::from_static(b","), rows] }
+    });
+    let all = std::iter::once(head).chain(pieces.flatten()).chain(std::iter::once(end));
+    let body = Body::from_stream(futures_util::stream::iter(all.map(Ok::<_, Infallible>)));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("invariant: what is told has only string keys")
 }
 
 /// One publisher.
@@ -127,7 +161,6 @@ pub async fn pause(State(api): State<Api>, Path(id): Path<String>, body: Bytes) 
     let publisher = parse(&id)?;
     let asked = if body.is_empty() { Maintenance::default() } else { read(&body)? };
     let span = asked.span(Clock.now())?;
-    let _turn = api.changing.lock().await;
     let reply = api.send(|reply| Command::Pause { publisher, span, reply }).await?;
     changed(&api, &id, reply).await
 }
@@ -142,7 +175,6 @@ pub async fn pause(State(api): State<Api>, Path(id): Path<String>, body: Bytes) 
     ))]
 pub async fn resume(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<RowTold>, Problem> {
     let publisher = parse(&id)?;
-    let _turn = api.changing.lock().await;
     let reply = api.send(|reply| Command::Resume { publisher, reply }).await?;
     changed(&api, &id, reply).await
 }

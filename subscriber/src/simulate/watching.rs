@@ -2,6 +2,7 @@
 //! its restarts.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io::Cursor;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,15 +18,18 @@ use super::fleet::Fleet;
 use super::person::Person;
 use super::world::{Happening, Packet, World, signed};
 use crate::intake::{Effect, Finding, Intake};
-use crate::memory::{Kept, Restored, replay, restore};
+use crate::memory::{Kept, Part, Slice, Slicing, head, restore};
 use crate::pace::Pace;
 use crate::record::Record;
-use crate::service::{SNAPSHOT_EVERY, STALL};
+use crate::service::STALL;
 
 /// By how much the loop may be late: what is due is done no later than this.
 pub const LATE: Duration = Duration::from_millis(40);
 /// How long it takes until the loop gets to something.
 const TURN: Spans = Spans(&[(0.9, 0.000_2), (0.99, 0.002), (1.0, 0.02)]);
+
+/// Publishers of one slice of a snapshot: so few that messages come between two of them.
+const SLICE: usize = 3;
 
 /// When its host was first started, before the world was.
 const BOOTED: i64 = -100_000_000_000_000;
@@ -49,7 +53,9 @@ pub struct Watch {
     awaited: Monotonic,
     turn_at: Option<u64>,
     pace: Pace,
-    snapshot_at: Monotonic,
+    slicing: Slicing,
+    /// The snapshot whose slices are being taken.
+    draft: Option<Draft>,
     pub saving: Option<Saving>,
     /// What holds the disk and the probes up, as a number of faults.
     pub disk_slow: u32,
@@ -60,10 +66,17 @@ pub struct Watch {
     pub up_since: u64,
 }
 
+/// A snapshot of which not all is taken yet.
+struct Draft {
+    from: u64,
+    memory: Memory,
+}
+
 /// A snapshot that is to be written once the log is synced so far.
 pub struct Saving {
+    from: u64,
     pub position: u64,
-    pub memory: Memory,
+    memory: Memory,
     pub under_way: bool,
 }
 
@@ -110,7 +123,8 @@ impl Watch {
             attended: BTreeSet::new(),
             awaited: Monotonic(0),
             turn_at: None,
-            snapshot_at: Monotonic(0),
+            slicing: Slicing::new(Monotonic(0), Position::START, SLICE),
+            draft: None,
             saving: None,
             disk_slow: 0,
             disk_full: 0,
@@ -157,12 +171,14 @@ impl World {
         let host = HostView { process: self.processes.own(), booted_at: now.utc.minus(up) };
         self.watch.rules.host = Some(host);
         let mut watchdog = Watchdog::new(self.watch.rules.clone(), now);
-        let kept =
-            self.watch.memory.as_ref().map(|memory| Kept::read(&memory.kept).expect("invariant: it was written so"));
-        let Restored { from, mut watched_until, timing } = restore(&mut watchdog, now, kept);
-        for stored in self.watch.disk.read(from.0) {
+        let kept = self.watch.memory.as_ref().map(|memory| Cursor::new(memory.kept.clone()));
+        let kept = kept.map(|bytes| Kept::open(bytes).expect("invariant: it was written so"));
+        let restored = restore(&mut watchdog, now, kept).expect("invariant: it was written so");
+        let mut watched_until = restored.watched_until;
+        for stored in self.watch.disk.read(restored.from.0) {
             let record = Record::decode(stored.kind, &stored.body).expect("invariant: it was written so");
-            watched_until = watched_until.max(replay(&mut watchdog, now, &timing, &record));
+            let time = restored.replay(&mut watchdog, now, Position(stored.position), &record);
+            watched_until = watched_until.max(time);
         }
         self.ledger.restarted(now);
         self.ledger.adopt(watchdog.statuses(now));
@@ -172,7 +188,7 @@ impl World {
         self.watch.life += 1;
         self.watch.turn_at = None;
         self.watch.pace = Pace::new(self.watch.rules.threshold / 5, now.monotonic);
-        self.watch.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
+        self.watch.slicing = Slicing::new(now.monotonic, restored.from, SLICE);
         self.watch.up_since = self.now;
         let (made, booted) = self.watch.memory.as_ref().map_or((0, BOOTED), |memory| (memory.made, memory.booted));
         let stepped = self.hosts[0].stepped_at.is_some_and(|stepped| stepped >= made);
@@ -198,7 +214,7 @@ impl World {
         watch.findings.clear();
         watch.receipts.clear();
         watch.attended.clear();
-        (watch.stalled, watch.turn_at, watch.saving) = (false, None, None);
+        (watch.stalled, watch.turn_at, watch.saving, watch.draft) = (false, None, None, None);
         (watch.writing, watch.syncing) = (false, false);
         for link in 0..self.links.len() {
             self.disconnect(link, None);
@@ -281,7 +297,7 @@ impl World {
     }
 
     fn await_next(&mut self) {
-        let next = self.watch.pace.next().min(self.watch.snapshot_at);
+        let next = self.watch.pace.next().min(self.watch.slicing.next());
         let next = next.min(self.intake().watchdog().next_deadline().unwrap_or(next));
         self.watch.awaited = next;
         let late = self.side.span(TURN);
@@ -368,19 +384,37 @@ impl World {
 
     fn regular(&mut self, now: Now) {
         let publishers = self.intake().watchdog().len();
-        if let Some((from, count)) = self.watch.pace.due(now.monotonic, publishers) {
-            self.intake().report_some(now, from, count);
+        if let Some(chunk) = self.watch.pace.due(now.monotonic, publishers) {
+            self.intake().report_some(now, &chunk);
         }
-        if now.monotonic >= self.watch.snapshot_at {
-            self.watch.snapshot_at = now.monotonic.plus(SNAPSHOT_EVERY);
-            if self.watch.saving.is_none() {
-                let snapshot = self.intake().watchdog().snapshot(now);
-                let position = self.watch.disk.progress().end;
-                let kept = Kept::new(Position(position), snapshot).written().expect("invariant: it can be written");
-                let misled = self.truth.people.iter().map(Person::misled).collect();
-                let memory = Memory { kept, made: self.now, booted: self.watch.booted, misled };
-                self.watch.saving = Some(Saving { position, memory, under_way: false });
-            }
+        if self.watch.draft.is_none() && self.watch.saving.is_some() && now.monotonic >= self.watch.slicing.next() {
+            self.watch.slicing.put_off(now.monotonic);
+        }
+        let end = Position(self.watch.disk.progress().end);
+        if let Some(part) = self.watch.slicing.due(now.monotonic, end, publishers) {
+            self.slice(now, end, part);
+        }
+    }
+
+    /// A slice of a snapshot is taken, as `Saving` does it.
+    fn slice(&mut self, now: Now, end: Position, part: Part) {
+        let misled: Vec<_> = self.truth.people.iter().map(Person::misled).collect();
+        let mut draft = self.watch.draft.take().filter(|_| !part.is_first).unwrap_or_else(|| {
+            let kept = head().to_vec();
+            let memory = Memory { kept, made: self.now, booted: self.watch.booted, misled: misled.clone() };
+            Draft { from: end.0, memory }
+        });
+        for places in [part.places].into_iter().chain(part.is_last.then_some(0..0)) {
+            let slice = Slice::new(end, self.intake().watchdog().snapshot_of(now, places));
+            draft.memory.kept.extend(slice.encode().expect("invariant: it can be written"));
+        }
+        // Each was as it was when its slice was taken, between the first one and now.
+        draft.memory.misled.iter_mut().zip(misled).for_each(|(then, now)| *then |= now);
+        if part.is_last {
+            let Draft { from, memory } = draft;
+            self.watch.saving = Some(Saving { from, position: end.0, memory, under_way: false });
+        } else {
+            self.watch.draft = Some(draft);
         }
     }
 
@@ -392,7 +426,7 @@ impl World {
         if let Some(saving) = self.watch.saving.take()
             && self.watch.disk_full == 0
         {
-            self.watch.disk.remove_before(saving.position);
+            self.watch.disk.remove_before(saving.from);
             self.watch.memory = Some(saving.memory);
         }
     }

@@ -1,85 +1,109 @@
-//! [`Known`]: which publishers and fields are in the store already, so that a reading asks SQLite for neither.
+//! [`Known`]: which publishers and fields are in the store already, so that a reading asks SQLite for neither. A publisher takes
+//! some 50 bytes of it, however long its name and however many its fields, where others have the same ones.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::num::NonZeroU64;
 
 use lastbeat_wire::{Fields, Value};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// So many fields of a publisher are looked through one by one.
-const FEW: usize = 32;
-
-/// A publisher's row and the fields it is known to have.
-#[derive(Debug, Default)]
-pub(super) struct Publisher {
-    /// In the table `publishers`.
-    pub(super) id: i64,
-    host: Option<String>,
-    /// In the order they first came, which is mostly the order they come in again.
-    fields: Vec<(String, &'static str)>,
-    /// Those behind the first few, by name: who has many would be looked through for each of them.
-    more: HashMap<String, Vec<&'static str>>,
-}
+use crate::sets::{SetId, Sets};
 
 /// What is in the tables `publishers` and `fields`. To be forgotten when a transaction is rolled back.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<String, Publisher>);
+pub(super) struct Known {
+    /// By two keyed hashes of the name, which no two publishers share.
+    publishers: HashMap<[u64; 2], Publisher>,
+    sets: Sets,
+    hashers: [RandomState; 2],
+}
+
+/// A publisher's row, its host's name as a keyed hash, and the fields it is known to have, each with its type.
+#[derive(Debug, Clone, Copy)]
+struct Publisher {
+    row: u32,
+    fields: SetId,
+    host: Option<NonZeroU64>,
+}
+
+/// A publisher that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// In the table `publishers`.
+    pub(super) id: i64,
+    key: [u64; 2],
+}
 
 impl Known {
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.publishers = HashMap::new();
+        self.sets = Sets::default();
     }
 
-    /// A publisher, its row made if it is new, with its host if that is told anew.
-    pub(super) fn publisher(
-        &mut self,
-        db: &Connection,
-        name: &str,
-        host: Option<&str>,
-    ) -> rusqlite::Result<&mut Publisher> {
-        if !self.0.contains_key(name) {
-            let publisher = load(db, name)?;
-            self.0.insert(name.to_owned(), publisher);
+    /// The row of a publisher, made if it is new, with its host if that is told anew.
+    pub(super) fn publisher(&mut self, db: &Connection, name: &str, host: Option<&str>) -> rusqlite::Result<Entry> {
+        let key = self.key(name);
+        let told = host.and_then(|host| self.hash(host));
+        if !self.publishers.contains_key(&key) {
+            let (row, host) = load(db, name)?;
+            let host = host.and_then(|host| self.hash(&host));
+            let row = u32::try_from(row).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, row))?;
+            self.publishers.insert(key, Publisher { row, fields: SetId::default(), host });
         }
-        let publisher = self.0.get_mut(name).expect("invariant: inserted above");
-        if host.is_some() && publisher.host.as_deref() != host {
-            db.prepare_cached("UPDATE publishers SET host = ?2 WHERE id = ?1")?.execute(params![publisher.id, host])?;
-            publisher.host = host.map(str::to_owned);
+        let publisher = self.publishers.get_mut(&key).expect("invariant: inserted above");
+        if told.is_some() && publisher.host != told {
+            db.prepare_cached("UPDATE publishers SET host = ?2 WHERE id = ?1")?
+                .execute(params![publisher.row, host])?;
+            publisher.host = told;
         }
-        Ok(publisher)
+        Ok(Entry { id: publisher.row.into(), key })
     }
-}
 
-impl Publisher {
-    /// Notes the fields of a reading that the publisher has not had before.
-    pub(super) fn has(&mut self, db: &Connection, fields: &Fields<'_>) -> rusqlite::Result<()> {
-        for (at, (name, value)) in fields.iter().enumerate() {
-            let is = |(known, kind): &(String, &str)| known == name && *kind == type_of(value);
-            let more = || self.more.get(name).is_some_and(|kinds| kinds.contains(&type_of(value)));
-            if self.fields.get(at).is_some_and(is) || self.fields.iter().any(is) || more() {
-                continue;
-            }
-            db.prepare_cached("INSERT OR IGNORE INTO fields (publisher, name, type) VALUES (?1, ?2, ?3)")?
-                .execute(params![self.id, name, type_of(value)])?;
-            if self.fields.len() < FEW {
-                self.fields.push((name.to_owned(), type_of(value)));
-            } else {
-                self.more.entry(name.to_owned()).or_default().push(type_of(value));
+    /// Notes the fields of a reading that its publisher has not had before.
+    pub(super) fn fields(&mut self, db: &Connection, entry: Entry, fields: &Fields<'_>) -> rusqlite::Result<()> {
+        let Some(publisher) = self.publishers.get(&entry.key).copied() else { return Ok(()) };
+        let mut all = self.hashers[0].build_hasher();
+        fields.iter().for_each(|(name, value)| (name, type_of(value)).hash(&mut all));
+        let sequence = all.finish();
+        if self.sets.covers(publisher.fields, sequence) {
+            return Ok(());
+        }
+        let mut fresh = Vec::new();
+        for (name, value) in fields.iter() {
+            let field = self.hashers[0].hash_one((name, type_of(value)));
+            if !self.sets.contains(publisher.fields, field) {
+                db.prepare_cached("INSERT OR IGNORE INTO fields (publisher, name, type) VALUES (?1, ?2, ?3)")?
+                    .execute(params![publisher.row, name, type_of(value)])?;
+                fresh.push(field);
             }
         }
+        let grown = self.sets.grow(publisher.fields, fresh);
+        self.sets.note_covered(grown, sequence);
+        self.publishers.insert(entry.key, Publisher { fields: grown, ..publisher });
         Ok(())
     }
+
+    fn key(&self, name: &str) -> [u64; 2] {
+        [self.hashers[0].hash_one(name), self.hashers[1].hash_one(name)]
+    }
+
+    fn hash(&self, host: &str) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.hashers[0].hash_one(host))
+    }
 }
 
-fn load(db: &Connection, name: &str) -> rusqlite::Result<Publisher> {
+/// The row of a publisher, made if it is new, and its host.
+fn load(db: &Connection, name: &str) -> rusqlite::Result<(i64, Option<String>)> {
     let found = db
         .prepare_cached("SELECT id, host FROM publishers WHERE name = ?1")?
         .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((id, host)) = found else {
-        db.prepare_cached("INSERT INTO publishers (name) VALUES (?1)")?.execute([name])?;
-        return Ok(Publisher { id: db.last_insert_rowid(), ..Publisher::default() });
-    };
-    Ok(Publisher { id, host, ..Publisher::default() })
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    db.prepare_cached("INSERT INTO publishers (name) VALUES (?1)")?.execute([name])?;
+    Ok((db.last_insert_rowid(), None))
 }
 
 fn type_of(value: &Value<'_>) -> &'static str {

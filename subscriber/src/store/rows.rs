@@ -75,7 +75,7 @@ impl<'a> Rows<'a> {
         if message.retained && reading.time.or(decoded.header.sent_at).is_none() {
             return Ok(());
         }
-        known.has(self.db, &reading.fields)?;
+        self.known.fields(self.db, known, &reading.fields)?;
         self.json.clear();
         serde_json::to_writer(&mut self.json, &reading.fields).expect("invariant: fields have string keys");
         let fields = std::str::from_utf8(&self.json).expect("invariant: JSON is UTF-8");
@@ -179,7 +179,8 @@ impl<'a> Rows<'a> {
         let (publisher, at) = match notice {
             Notice::Restarted { publisher, at, .. }
             | Notice::Conflict { publisher, at, .. }
-            | Notice::Contradiction { publisher, at, .. } => (publisher, at),
+            | Notice::Contradiction { publisher, at, .. }
+            | Notice::Maintenance { publisher, at, .. } => (publisher, at),
         };
         let publisher = self.known.publisher(self.db, publisher.as_str(), None)?.id;
         let details = serde_json::to_value(notice).expect("invariant: notices have string keys");

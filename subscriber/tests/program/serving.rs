@@ -154,7 +154,7 @@ async fn a_pause_outlives_a_kill_also_one_in_place_of_another_and_ends_when_it_i
     }
     let until = api.get("/api/v1/publishers/b").await["paused_until"].clone();
     assert!(until.is_string());
-    // No flip, so that only the snapshot knows it.
+    // No flip: the log has a notice of it.
     assert_eq!(api.post("/api/v1/publishers/a/pause", "").await.0, 200);
     subscriber.kill();
 

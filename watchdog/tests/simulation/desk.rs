@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use lastbeat_simulation::{Broken, Ledger, Processes};
 use lastbeat_watchdog::{
-    BootClock, Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Output, PublisherRules, Question, Reception,
-    Snapshot, Source, Stamp, Status, Timing, WatchRules, Watchdog,
+    BootClock, Bounds, Evidence, Fact, Flip, Heard, HostView, LinkNumber, Notice, Output, PublisherRules, Question,
+    Reception, Snapshot, Source, Stamp, Status, Timing, WatchRules, Watchdog,
 };
 use lastbeat_wire::{Header, Monotonic, Now, ProcessIdentity, UtcNanos};
 
@@ -54,6 +54,7 @@ pub enum News {
 enum Logged {
     Message(Stamp, Delivery),
     Flip(Flip),
+    Notice(Notice),
 }
 
 impl Desk {
@@ -149,14 +150,18 @@ impl Desk {
                 Logged::Message(stamp, delivery) => {
                     let (at, header) = timing.of(*stamp, &delivery.header);
                     heard(&mut watchdog, at, &Delivery { header, ..delivery.clone() }, None);
-                    stamp.utc
+                    Some(stamp.utc)
                 }
                 Logged::Flip(flip) => {
                     watchdog.replay(now, flip);
-                    flip.noticed_at
+                    Some(flip.noticed_at)
+                }
+                Logged::Notice(notice) => {
+                    watchdog.replay_notice(notice);
+                    None
                 }
             };
-            away_since = away_since.max(Some(at));
+            away_since = away_since.max(at);
         }
         watchdog.begin(now, away_since);
         self.ledger.restarted(now);
@@ -254,7 +259,8 @@ impl Desk {
                     self.requests.push(Output::Attend(attend));
                 }
                 Output::Ask(_) => self.requests.push(output),
-                Output::Notice(_) | Output::Unwatched(_) | Output::Missing(_) => {}
+                Output::Notice(notice) => self.log.push(Logged::Notice(notice)),
+                Output::Unwatched(_) | Output::Missing(_) => {}
             }
         }
         if matches!(news, News::Save) {

@@ -19,7 +19,11 @@ pub fn tell(output: &Output) -> Option<String> {
             let (from, to) = (moment(span.from), moment(span.to));
             format!("{from} unwatched until {to} {}", span.link.as_deref().unwrap_or("at all"))
         }
-        Output::Unwatched(_) | Output::Ask(_) | Output::Attend(_) | Output::Missing(_) => return None,
+        Output::Unwatched(_)
+        | Output::Ask(_)
+        | Output::Attend(_)
+        | Output::Missing(_)
+        | Output::Notice(Notice::Maintenance { .. }) => return None,
     })
 }
 

@@ -6,6 +6,7 @@ import type { Stream } from '../stream';
 import { framed, h, text } from '../dom';
 import { Chips } from './chips';
 import { FlipList } from './flips';
+import { MOST, Pages } from './pages';
 import { teach } from './teach';
 import { Table, sorter } from './table';
 import { RESTLESS, arrange, parse, render } from '../order';
@@ -37,6 +38,11 @@ export class Overview implements View {
   private readonly stop = new AbortController();
   private readonly ends: (() => void)[] = [];
   private readonly draw = framed(() => this.render());
+  private readonly pages = new Pages(() => {
+    this.shuffled = -Infinity;
+    this.stale = true;
+    this.draw();
+  });
   private readonly shuffler: number;
   private change: Change | null = { members: true, rows: true };
   private shuffled = -Infinity;
@@ -58,8 +64,12 @@ export class Overview implements View {
     this.search.addEventListener('input', () => this.ask({ ...this.question, text: this.search.value }), { signal });
     document.addEventListener('keydown', (event) => this.key(event), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.draw(), { signal });
-    this.shuffler = setInterval(() => this.stale && this.draw(), SHUFFLE_MS / 4);
+    this.shuffler = setInterval(() => {
+      if (this.stale) this.draw();
+      if (!document.hidden) this.look();
+    }, SHUFFLE_MS / 4);
     if (fleet.figures) this.draw();
+    this.look();
   }
 
   destroy(): void {
@@ -69,6 +79,7 @@ export class Overview implements View {
     clearInterval(this.shuffler);
     for (const end of this.ends) end();
     this.table.destroy();
+    this.pages.destroy();
     this.flips.destroy();
   }
 
@@ -100,6 +111,12 @@ export class Overview implements View {
     this.stale = true;
     this.shuffled = -Infinity;
     this.draw();
+    this.look();
+  }
+
+  /** Of too many publishers to be told of all, those in sight are asked for. */
+  private look(): void {
+    if (this.fleet.paged && this.fleet.frozen === null) void this.pages.want(this.question, ...this.table.sight());
   }
 
   private key(event: KeyboardEvent): void {
@@ -122,16 +139,17 @@ export class Overview implements View {
     if (!figures) return;
     const { change } = this;
     this.change = null;
-    this.chips.show(figures.states, this.fleet.byId.size, this.question.states);
+    this.chips.show(figures.states, this.fleet.size, this.question.states);
     vitals(this.vitals, figures);
     this.stale ||= !!change && (change.members || change.rows || RESTLESS.has(this.question.sort.column));
     const now = performance.now();
     if (this.stale && now - this.shuffled >= SHUFFLE_MS) {
       this.stale = false;
       this.shuffled = now;
-      const shown = arrange(this.fleet.byId.values(), this.question, now);
+      const { paged } = this.fleet;
+      const shown = paged ? this.pages.rows : arrange(this.fleet.byId.values(), this.question, now);
       this.table.show(shown);
-      this.empty(shown.length);
+      if (!paged || this.pages.matching !== null) this.empty(shown.length, paged ? (this.pages.matching ?? 0) : shown.length);
     }
     this.table.refresh();
     if (this.restore) {
@@ -140,9 +158,10 @@ export class Overview implements View {
     }
   }
 
-  private empty(shown: number): void {
-    const all = this.fleet.byId.size, asked = this.question.text !== '' || this.question.states.size > 0;
-    text(this.found, asked ? `${shown} of ${all} publishers` : '');
+  private empty(shown: number, matching: number): void {
+    const all = this.fleet.size, asked = this.question.text !== '' || this.question.states.size > 0;
+    const first = matching > MOST ? `the first ${MOST} of ` : '';
+    text(this.found, asked ? `${first}${matching} of ${all} publishers` : first && `${first}${all} publishers`);
     this.table.root.hidden = shown === 0;
     this.nobody.hidden = shown !== 0;
     this.root.classList.toggle('empty', all === 0);

@@ -27,7 +27,7 @@ export class Table {
   private readonly ticker: number;
   private readonly sized: ResizeObserver;
   private slots: RowView[] = [];
-  private shown: Entry[] = [];
+  private shown: readonly (Entry | undefined)[] = [];
   private height = 0;
   private focused: Entry | null = null;
   private sparkTimer = 0;
@@ -73,8 +73,14 @@ export class Table {
     }
   }
 
-  /** Shows these, in this order. */
-  show(entries: Entry[]): void {
+  /** The places from which and up to which there are rows, in sight or nearly. */
+  sight(): [from: number, to: number] {
+    const height = this.height || 40, from = Math.max(0, Math.floor(this.above() / height) - SPARE);
+    return [from, from + Math.ceil(innerHeight / height) + 2 * SPARE];
+  }
+
+  /** Shows these, in this order; a hole is one that is not known yet. */
+  show(entries: readonly (Entry | undefined)[]): void {
     this.shown = entries;
     attribute(this.root, 'aria-rowcount', String(entries.length + 1));
     if (!this.height) this.measure();
@@ -116,8 +122,7 @@ export class Table {
 
   private render(): void {
     if (!this.height) return this.measure();
-    const from = Math.max(0, Math.floor(this.above() / this.height) - SPARE);
-    const to = Math.min(this.shown.length, from + Math.ceil(innerHeight / this.height) + 2 * SPARE);
+    const [from, end] = this.sight(), to = Math.min(this.shown.length, end);
     while (this.slots.length < to - from) this.slot();
     const used = new Set<RowView>();
     for (let place = from; place < to; place++) {

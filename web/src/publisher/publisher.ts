@@ -119,6 +119,7 @@ export class Publisher implements View {
   private poll(): void {
     const entry = this.fleet.byId.get(this.id);
     if (!this.built) void this.load();
+    else if (this.fleet.paged) void Promise.all([this.load(), this.parts.log.load()]);
     else if (entry && this.detail && entry.messages !== this.detail.messages) void Promise.all([this.load(), this.parts.log.load()]);
   }
 
