@@ -102,7 +102,7 @@ pub async fn conforms<T: Target>(target: T) {
     follow_until(&target, &handle, |lag| lag.records == 3_002 && lag.behind_bytes == 0).await;
     assert_same(target.rows().await, &expected, "a replay writes once");
 
-    expected.extend((3_000..30_000).map(|number| append(&mut log, number)));
+    expected.extend((3_000..90_000).map(|number| append(&mut log, number)));
     log.commit();
     let lag = follow_until(&target, &handle, |lag| lag.records > 0).await;
     assert!(lag.cursor < log.end(), "it stops mid-way");
@@ -110,7 +110,7 @@ pub async fn conforms<T: Target>(target: T) {
     assert!(rows.len() < expected.len() && rows.iter().all(|row| expected.contains(row)));
     let stop = CancellationToken::new();
     let mut following = start(target.follower(), handle.clone(), stop).unwrap();
-    expected.insert(append(&mut log, 30_000));
+    expected.insert(append(&mut log, 90_000));
     let end = log.close(Duration::from_secs(10)).written;
     following.ended().await.unwrap();
     assert_eq!(following.lag.borrow().cursor, end, "it ends by itself when the log is closed and everything taken");

@@ -33,6 +33,9 @@ use crate::{
 const BATCH_MESSAGES: usize = 512;
 /// A batch takes no further message once it holds so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
+/// A peer that ends closes its other connection at once, and this one when all it had for us has left: as long as no pause
+/// is longer than this, or than a quarter of the keepalive, what comes is taken.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How often malformed messages are reported, at most.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,8 @@ pub(crate) fn subscribe(
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
         joined: false,
+        leaves_at: None,
+        last_words: LAST_WORDS.min(options.keepalive / 4),
         up: None,
         malformed: 0,
         handshakes_failed: 0,
@@ -144,6 +149,9 @@ struct Receiver {
     address: String,
     /// Whether a peer is there, where it connects.
     joined: bool,
+    /// Set when the peer has left by its other connection and not by this one: when this one is given up, too.
+    leaves_at: Option<Monotonic>,
+    last_words: Duration,
     /// Whether the link was last said to be up.
     up: Option<bool>,
     malformed: u64,
@@ -183,7 +191,30 @@ impl Receiver {
             if messages && self.up == Some(true) {
                 self.hand_batch()?;
             }
+            self.hear_out(messages)?;
         }
+    }
+
+    /// Gives up the connection of a peer that has left, once it has nothing more to say.
+    fn hear_out(&mut self, speaks: bool) -> Result<(), Stopped> {
+        let Some(leaves_at) = self.leaves_at else { return Ok(()) };
+        let now = Clock.now().monotonic;
+        if speaks {
+            self.leaves_at = Some(now.plus(self.last_words));
+        } else if now >= leaves_at {
+            self.give_up(now)?;
+        }
+        Ok(())
+    }
+
+    /// The peer has left, and with it this connection: TCP may take long to see that this one is dead, too, and to get going
+    /// again when it is not.
+    fn give_up(&mut self, now: Monotonic) -> Result<(), Stopped> {
+        self.leaves_at = None;
+        self.tell(PeerEvent::Left)?;
+        self.joined = false;
+        self.redial.again(&self.sockets.socket, now);
+        Ok(())
     }
 
     fn dial(&mut self, now: Monotonic) -> zmq::Result<()> {
@@ -195,7 +226,8 @@ impl Receiver {
     fn wait(&self) -> Result<Ready, Stopped> {
         let Sockets { socket, monitor, pilot, control, .. } = &self.sockets;
         let now = Clock.now().monotonic;
-        let lefts = [self.redial.left(now), pilot.as_ref().and_then(|pilot| pilot.left(now))];
+        let leaves = self.leaves_at.map(|at| at.since(now));
+        let lefts = [self.redial.left(now), pilot.as_ref().and_then(|pilot| pilot.left(now)), leaves];
         let limit = lefts.into_iter().flatten().min().map_or(-1, |left| i64::from(millis(left)));
         // While the link is not said to be up nothing that comes by it is taken.
         let wanted = if self.up == Some(true) { zmq::POLLIN } else { zmq::PollEvents::empty() };
@@ -240,6 +272,7 @@ impl Receiver {
                 (_, None) => {}
                 (event, Some(_)) => {
                     self.joined = event == PeerEvent::Joined;
+                    self.leaves_at = None;
                     match event {
                         PeerEvent::Joined => self.redial.joined(),
                         PeerEvent::Stranger(failure) => {
@@ -254,11 +287,15 @@ impl Receiver {
         while let Some(pilot) = &mut self.sockets.pilot
             && let Some(event) = pilot.next_event(Clock.now().monotonic)
         {
-            self.tell(event)?;
-            // TCP may take long to see that this one is dead, too, and to get going again when it is not.
-            if event == PeerEvent::Left {
-                self.joined = false;
-                self.redial.again(&self.sockets.socket, Clock.now().monotonic);
+            let now = Clock.now().monotonic;
+            match event {
+                PeerEvent::Left if self.joined => self.leaves_at = Some(now.plus(self.last_words)),
+                // Whoever is there now may be another one.
+                PeerEvent::Joined if self.leaves_at.is_some() => self.give_up(now)?,
+                // Nobody is there to connect to again, which is known.
+                _ if self.leaves_at.is_some() => {}
+                PeerEvent::Left => self.give_up(now)?,
+                event => self.tell(event)?,
             }
         }
         Ok(())
