@@ -1,6 +1,6 @@
 # The two commands of the README, and the steps they are made of.
 
-.PHONY: help run test soak faults page setup-run setup-test check
+.PHONY: help run test soak faults bench page setup-run setup-test check
 
 help:
 	@echo "make run    build and watch two publishers, live in this terminal, until Ctrl-C"
@@ -9,6 +9,8 @@ help:
 	@echo "make check  formatting, lints, documentation, generated dashboards, licences"
 	@echo "make faults  do to real processes whatever can go wrong, for some twenty minutes, and count; as root all of it;"
 	@echo "            FAULTS='--only broker --markdown faults.md' for other options"
+	@echo "make bench  measure beside what bounds it and what would be used instead, for some three quarters of an hour, into"
+	@echo "            docs/BENCHMARKS.md; BENCH='way mqtt --quick' for other options"
 	@echo "make soak   search with new seeds for what breaks a promise, for some minutes; HISTORIES=100000 for more histories,"
 	@echo "            PROPTEST_CASES=100000 for more cases of the other properties,"
 	@echo "            SEEDS=5000 for more simulated worlds, from SEED on"
@@ -42,6 +44,12 @@ soak:
 FAULTS ?=
 faults: setup-test
 	@scenarios/faults $(FAULTS)
+
+BENCH ?= --json target/benchmarks.json --markdown docs/BENCHMARKS.md
+bench: setup-run
+	@scripts/install bench
+	cargo build --release --locked --workspace --bins
+	target/release/lastbeat-bench $(BENCH)
 
 check: setup-run
 	cargo fmt --all --check

@@ -55,11 +55,16 @@ impl Hub {
     pub fn start(transport: Transport, address: Ipv4Addr, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
         match transport {
             Transport::Zmq => Self::zeromq(address, folder, feed),
-            // Between finding free ports and taking them somebody else may take them.
-            Transport::Mqtt => (1..TRIES)
-                .find_map(|_| Self::mosquitto(address, folder, feed).ok())
-                .map_or_else(|| Self::mosquitto(address, folder, feed), Ok),
+            Transport::Mqtt => Self::mosquitto(address, "", folder, feed),
         }
+    }
+
+    /// The same with a Mosquitto, `more` added to its configuration.
+    pub fn mosquitto(address: Ipv4Addr, more: &str, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
+        // Between finding free ports and taking them somebody else may take them.
+        (1..TRIES)
+            .find_map(|_| Self::try_mosquitto(address, more, folder, feed).ok())
+            .map_or_else(|| Self::try_mosquitto(address, more, folder, feed), Ok)
     }
 
     fn zeromq(address: Ipv4Addr, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
@@ -77,9 +82,9 @@ impl Hub {
         Ok(Self { process, publishers: url("publishers")?, subscribers: url("subscribers")? })
     }
 
-    fn mosquitto(address: Ipv4Addr, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
+    fn try_mosquitto(address: Ipv4Addr, more: &str, folder: &Path, feed: &Feed) -> anyhow::Result<Self> {
         let (publishers, subscribers) = (free_port(address)?, free_port(Ipv4Addr::LOCALHOST)?);
-        let command = mosquitto(folder, &[publishers, subscribers], "")?;
+        let command = mosquitto(folder, &[publishers, subscribers], more)?;
         let (lines, line) = hear(|line| line.ends_with(" running"));
         let program = Program { name: "mosquitto".to_owned(), command, reads: Reads::Stderr(lines) };
         let process = Process::start(program, folder, feed)?;

@@ -50,6 +50,9 @@ pub struct WatchArgs {
     /// The embedded store; the log is in the folder FILE.log beside it.
     #[arg(long, value_name = "FILE", env = "LASTBEAT_STORE")]
     pub store: Option<PathBuf>,
+    /// Keep only the log, without the store: to measure the one without the other.
+    #[arg(long, hide = true)]
+    pub log_only: bool,
     #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
     /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.

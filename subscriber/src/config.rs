@@ -27,6 +27,8 @@ pub struct Settings {
     pub from: Vec<Endpoint>,
     /// The store's file.
     pub store: PathBuf,
+    /// Whether only the log beside it is kept, for measuring.
+    pub log_only: bool,
     /// Where to ship, too.
     pub influx: Option<InfluxConfig>,
     /// The subscriber that this one stands by for.
@@ -137,6 +139,7 @@ impl Settings {
         Ok(Self {
             from: from.iter().map(|url| url.parse()).collect::<Result<_, _>>()?,
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
+            log_only: args.log_only,
             influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
             standby_for: standby_for.map(|url| StandbyConfig::from_env(url)).transpose()?,
             http,

@@ -1,4 +1,4 @@
-//! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing comes to what reads bytes.
+//! `lastbeat-subscriber` as a library: the program, and the doors by which fuzzing and measuring come to its parts.
 
 mod announce;
 mod attended;
@@ -40,5 +40,7 @@ mod vocabulary;
 
 #[doc(hidden)]
 pub mod fuzzed;
+#[doc(hidden)]
+pub mod measured;
 
 pub use program::main;

@@ -80,7 +80,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
-    let store = Store::open(&settings.store)?;
+    let store = (!settings.log_only).then(|| Store::open(&settings.store)).transpose()?;
     let kept = memory.load()?;
     let standing = match settings.standby_for.clone() {
         Some(config) => standby::start(config, &log_dir)?,
@@ -88,7 +88,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     };
     let open = |config| Influx::open(config, &log_dir, standing.clone());
     let influx = settings.influx.clone().map(open).transpose()?;
-    let cursors = [Some(store.cursor()), influx.as_ref().map(Follower::cursor)];
+    let cursors = [store.as_ref().map(Follower::cursor), influx.as_ref().map(Follower::cursor)];
     let reaches = kept.as_ref().map_or(Position::START, |kept| kept.last().position());
     let not_before = cursors.into_iter().flatten().fold(reaches, Position::max);
     let log = open_log(&log_dir, &settings, not_before)?;
@@ -106,7 +106,10 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     }
 
     let followers_stop = CancellationToken::new();
-    let mut following = vec![follower::start(store, log_handle.clone(), followers_stop.clone())?];
+    let mut following = Vec::new();
+    if let Some(store) = store {
+        following.push(follower::start(store, log_handle.clone(), followers_stop.clone())?);
+    }
     if let Some(influx) = influx {
         following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
     }
@@ -234,6 +237,9 @@ async fn free_disk(log: LogHandle, memory: Memory, mut lags: Vec<watch::Receiver
         let cursors = lags.iter().map(|lag| lag.borrow().cursor);
         if let Some(least) = cursors.chain([memory.position()]).min() {
             log.remove_before(least);
+        }
+        if lags.is_empty() {
+            return;
         }
         let changes = lags.iter_mut().map(|lag| Box::pin(lag.changed()));
         if futures_util::future::select_all(changes).await.0.is_err() {

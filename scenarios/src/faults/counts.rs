@@ -8,8 +8,8 @@ use lastbeat_wire::UtcNanos;
 use crate::faults::actor::{Actor, Life};
 use crate::faults::cast::{LOADED, NUMBERS_A_LIFE};
 use crate::faults::fault::{Fault, Who};
-use crate::faults::influxd;
 use crate::faults::world::World;
+use crate::influxd;
 use crate::stored::Stored;
 
 /// How long before its end a killed publisher may have sent its last reading that is stored: on a busy machine it may not

@@ -1,11 +1,10 @@
 //! [`page`]: the table as a page of the documentation, with when, where and on what it was made.
 
-use std::process::Command;
-
 use lastbeat_host::Clock;
 
 use crate::faults::cast::{LOADED, Pace, QUIET};
 use crate::faults::outcome::{Outcome, Row, table};
+use crate::machine::{commit, machine};
 
 /// The page.
 pub fn page(rows: &[Row], pace: &Pace) -> String {
@@ -32,23 +31,4 @@ pub fn page(rows: &[Row], pace: &Pace) -> String {
     ));
     text.push_str(&table(rows));
     text
-}
-
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let info = read("/proc/cpuinfo");
-    let model =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, model)| model);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').next().unwrap_or_default();
-    format!("{processors} processors ({}, load {load} at the end), Linux {}", model.trim(), kernel.trim())
-}
-
-fn commit() -> String {
-    let folder = env!("CARGO_MANIFEST_DIR");
-    let output = Command::new("git").args(["-C", folder, "rev-parse", "--short", "HEAD"]).output();
-    let commit = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    commit.map_or_else(|| "unknown".to_owned(), |commit| String::from_utf8_lossy(&commit).trim().to_owned())
 }

@@ -12,7 +12,6 @@ mod counts;
 mod disk;
 mod document;
 mod fault;
-mod influxd;
 mod judge;
 mod outcome;
 mod play;

@@ -95,6 +95,11 @@ impl Store {
         Ok(Taken { records, cursor: self.cursor })
     }
 
+    /// The same for whoever measures it; how many records those are.
+    pub(crate) fn take_next(&mut self, reader: &mut Reader) -> anyhow::Result<u64> {
+        self.take(reader).map(|taken| taken.records)
+    }
+
     /// The same, and says so. False if it failed: then nothing has changed, and it is to be tried again.
     fn take_and_report(&mut self, reader: &mut Reader, lag: &watch::Sender<Lag>) -> bool {
         let taken = self.take(reader);
