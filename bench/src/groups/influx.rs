@@ -89,7 +89,8 @@ fn backlog(measuring: &mut Measuring) -> anyhow::Result<()> {
         let (at, rpc) = (free_port(Ipv4Addr::LOCALHOST)?, free_port(Ipv4Addr::LOCALHOST)?);
         let url = format!("http://{at}/lastbeat");
         let (broker, subscriber) = way::pipeline(stage, &["--log-only", "--influx", &url])?;
-        let messages = measuring.full_or_quick("1000000", "100000");
+        // So many that the second by which the cursor on the disk may be late says little.
+        let messages = measuring.full_or_quick("4000000", "100000");
         let sending = generators(stage, 2, &broker.publishers, &["--messages", messages])?;
         let sent = all_sent(stage, &sending, CATCH_UP)?;
         subscriber.heard(stage, sent.count, CATCH_UP)?;

@@ -272,7 +272,9 @@ impl Receiver {
                 (_, None) => {}
                 (event, Some(_)) => {
                     self.joined = event == PeerEvent::Joined;
-                    self.leaves_at = None;
+                    if self.leaves_at.take().is_some() {
+                        self.redial.again(&self.sockets.socket, Clock.now().monotonic);
+                    }
                     match event {
                         PeerEvent::Joined => self.redial.joined(),
                         PeerEvent::Stranger(failure) => {
