@@ -317,8 +317,12 @@ impl Watchdog {
     /// it could be heard, who was late is still late, and what this host knows of its processes is asked for.
     pub fn begin(&mut self, now: Now, away_since: Option<UtcNanos>) {
         self.outputs.clear();
-        // What came back is none: it was told before.
+        // What came back is no news: it was told before. Who was never heard may not have been.
         self.news.clear();
+        let unseen = |number: &u32| self.publishers.state(*number) == State::Unseen;
+        for number in self.publishers.numbers().filter(unseen).collect::<Vec<_>>() {
+            self.note_news(number);
+        }
         if let Some(from) = away_since {
             let reason = "the watchdog was not running".to_owned();
             self.outputs.push(Output::Unwatched(Unwatched { link: None, from, to: now.utc.max(from), reason }));

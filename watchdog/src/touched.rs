@@ -98,12 +98,17 @@ impl Watchdog {
         }
     }
 
-    pub(crate) fn touch(&mut self, publisher: &mut Publisher) {
-        let index = publisher.number as usize;
+    /// There is something new of a publisher.
+    pub(crate) fn note_news(&mut self, number: u32) {
+        let index = number as usize;
         if self.news.len() <= index / 64 {
             self.news.resize(index / 64 + 1, 0);
         }
         self.news[index / 64] |= 1 << (index % 64);
+    }
+
+    pub(crate) fn touch(&mut self, publisher: &mut Publisher) {
+        self.note_news(publisher.number);
         if !publisher.touched {
             publisher.touched = true;
             self.touched.push(publisher.number);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_watchdog::{Heard, Reception, State, Watchdog};
+use lastbeat_watchdog::{Heard, PublisherRules, Reception, State, Watchdog};
 use lastbeat_wire::{Header, Kind};
 
 use crate::bench::{Bench, FIRST, at, of, process};
@@ -94,4 +94,15 @@ fn all_that_is_known_of_a_publisher_can_be_asked_for() {
     assert_eq!((detail.paused_until, detail.evidence.len()), (Some(at(10).utc), 1));
     bench.then(2, |watchdog, now| watchdog.resume_watching(now, "light"));
     assert_eq!(bench.watchdog.detail(at(2), "light").unwrap().paused_until, None);
+}
+
+#[test]
+fn who_is_expected_is_news_from_the_start_and_who_came_back_is_not() {
+    let mut bench = Bench::new();
+    let expected = PublisherRules { expected: true, ..PublisherRules::default() };
+    bench.rules.publishers.insert("a".parse().unwrap(), expected);
+    bench.watchdog = Watchdog::new(bench.rules.clone(), at(0));
+    bench.watchdog.begin(at(0), None);
+    assert!(bench.watchdog.news_of(0), "nobody was told of it yet");
+    assert!(!bench.watchdog.news_of(0), "that was told");
 }
