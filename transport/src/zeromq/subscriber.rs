@@ -272,9 +272,7 @@ impl Receiver {
                 (_, None) => {}
                 (event, Some(_)) => {
                     self.joined = event == PeerEvent::Joined;
-                    if self.leaves_at.take().is_some() {
-                        self.redial.again(&self.sockets.socket, Clock.now().monotonic);
-                    }
+                    let was_leaving = self.leaves_at.take().is_some();
                     match event {
                         PeerEvent::Joined => self.redial.joined(),
                         PeerEvent::Stranger(failure) => {
@@ -283,6 +281,10 @@ impl Receiver {
                         PeerEvent::Left | PeerEvent::Nobody => {}
                     }
                     self.tell(event)?;
+                    // After all that it had for us is taken: libzmq can't bear a message to be cut in two.
+                    if was_leaving {
+                        self.redial.again(&self.sockets.socket, Clock.now().monotonic);
+                    }
                 }
             }
         }
