@@ -14,8 +14,7 @@ use crate::segment::Header;
 
 /// A block this long is followed by another, so that readers can follow while much is written.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Emptied buffers that are kept for the next blocks: as many as [`unsynced_bytes`](crate::LogOptions::unsynced_bytes) hold
-/// by default, so that a flood has no new memory mapped for it.
+/// Emptied buffers that are kept for the next blocks, so that a flood has no new memory mapped for it.
 const SPARES: usize = 16;
 
 /// Whole records, one behind another, of one segment.

@@ -124,12 +124,9 @@ impl ZmqOutbound {
     fn look(&mut self) -> zmq::Result<()> {
         let mut has_left = false;
         while let Some(event) = self.monitor.next_event() {
+            has_left |= event == PeerEvent::Left;
             match event {
-                PeerEvent::Left => has_left = true,
-                PeerEvent::Joined => self.redial.joined(),
-                PeerEvent::Stranger(failure) if self.way == Way::Connect => {
-                    self.redial.failed(&self.socket, failure, self.curve.is_on(), Clock.now().monotonic);
-                }
+                event if self.way == Way::Connect => self.redial.heard(event),
                 PeerEvent::Stranger(failure) => {
                     tracing::debug!(
                         "{}: a handshake failed: {}",
@@ -137,10 +134,12 @@ impl ZmqOutbound {
                         failure.of_a_stranger(self.curve.is_on())
                     );
                 }
-                PeerEvent::Nobody => {}
+                PeerEvent::Joined | PeerEvent::Left | PeerEvent::Nobody => {}
             }
         }
-        self.redial.dial(&self.socket, Clock.now().monotonic)?;
+        let now = Clock.now().monotonic;
+        self.redial.settle(&self.socket, self.curve.is_on(), now);
+        self.redial.dial(&self.socket, now)?;
         match self.way {
             // What a new socket is told of subscriptions is told by the new connection.
             Way::Connect if has_left => self.rebuild()?,

@@ -51,14 +51,14 @@ impl Pilot {
         self.joined
     }
 
+    /// The next event, until there is none.
     pub(super) fn next_event(&mut self, now: Monotonic) -> Option<PeerEvent> {
-        let event = self.monitor.next_event()?;
+        let Some(event) = self.monitor.next_event() else {
+            self.redial.settle(&self.socket, self.has_key, now);
+            return None;
+        };
         self.joined = event == PeerEvent::Joined;
-        match event {
-            PeerEvent::Joined => self.redial.joined(),
-            PeerEvent::Stranger(failure) => self.redial.failed(&self.socket, failure, self.has_key, now),
-            PeerEvent::Left | PeerEvent::Nobody => {}
-        }
+        self.redial.heard(event);
         Some(event)
     }
 

@@ -70,6 +70,7 @@ pub(crate) fn subscribe(
         inbox: Inbox { link, incoming, stop: stop.clone() },
         address: address.clone(),
         joined: false,
+        paired: false,
         leaves_at: None,
         last_words: LAST_WORDS.min(options.keepalive / 4),
         up: None,
@@ -149,6 +150,8 @@ struct Receiver {
     address: String,
     /// Whether a peer is there, where it connects.
     joined: bool,
+    /// Whether the pilot has joined beside this very connection: what it tells from then on is told of this one, too.
+    paired: bool,
     /// Set when the peer has left by its other connection and not by this one: when this one is given up, too.
     leaves_at: Option<Monotonic>,
     last_words: Duration,
@@ -202,18 +205,20 @@ impl Receiver {
         if speaks {
             self.leaves_at = Some(now.plus(self.last_words));
         } else if now >= leaves_at {
-            self.give_up(now)?;
+            self.give_up()?;
         }
         Ok(())
     }
 
-    /// The peer has left, and with it this connection: TCP may take long to see that this one is dead, too, and to get going
-    /// again when it is not.
-    fn give_up(&mut self, now: Monotonic) -> Result<(), Stopped> {
-        self.leaves_at = None;
+    /// The peer has left, and with it this connection: TCP may take long to see that this one is dead, too.
+    fn give_up(&mut self) -> Result<(), Stopped> {
         self.tell(PeerEvent::Left)?;
-        self.joined = false;
-        self.redial.again(&self.sockets.socket, now);
+        (self.joined, self.paired, self.leaves_at) = (false, false, None);
+        // That may have waited for the loop, and libzmq has seen it meanwhile and found another peer.
+        self.read_events()?;
+        if !self.joined {
+            self.redial.again(&self.sockets.socket, Clock.now().monotonic);
+        }
         Ok(())
     }
 
@@ -264,53 +269,54 @@ impl Receiver {
         Ok(())
     }
 
+    /// Takes in what both connections tell. All of the socket's comes first: one I/O thread writes the events of both, so that
+    /// when a connection made anew is seen, what became of the pilot before it is seen, too, before anything is judged.
     fn read_events(&mut self) -> Result<(), Stopped> {
         while let Some(event) = self.sockets.monitor.next_event() {
-            // A bound socket hears whoever comes: it stays up, however many are there.
-            match (event, &self.sockets.pilot) {
-                (PeerEvent::Stranger(failure), None) => self.count_stranger(failure),
-                (_, None) => {}
-                (event, Some(_)) => {
-                    self.joined = event == PeerEvent::Joined;
-                    let was_leaving = self.leaves_at.take().is_some();
-                    match event {
-                        PeerEvent::Joined => self.redial.joined(),
-                        PeerEvent::Stranger(failure) => {
-                            self.redial.failed(&self.sockets.socket, failure, self.has_key, Clock.now().monotonic);
-                        }
-                        PeerEvent::Left | PeerEvent::Nobody => {}
-                    }
-                    self.tell(event)?;
-                    // After all that it had for us is taken: libzmq can't bear a message to be cut in two.
-                    if was_leaving {
-                        self.redial.again(&self.sockets.socket, Clock.now().monotonic);
-                    }
-                }
+            if self.sockets.pilot.is_some() {
+                self.of_the_socket(event)?;
+            } else if let PeerEvent::Stranger(failure) = event {
+                // A bound socket hears whoever comes: it stays up, however many are there.
+                self.count_stranger(failure);
             }
         }
-        while let Some(pilot) = &mut self.sockets.pilot
-            && let Some(event) = pilot.next_event(Clock.now().monotonic)
-        {
-            let now = Clock.now().monotonic;
-            match event {
-                PeerEvent::Left if self.joined => self.leaves_at = Some(now.plus(self.last_words)),
-                // Whoever is there now may be another one.
-                PeerEvent::Joined if self.leaves_at.is_some() => self.give_up(now)?,
-                // Nobody is there to connect to again, which is known.
-                _ if self.leaves_at.is_some() => {}
-                PeerEvent::Left => self.give_up(now)?,
-                event => self.tell(event)?,
-            }
+        // Nothing was waited for since the monitor had no more to tell.
+        if self.sockets.pilot.is_some() {
+            self.redial.settle(&self.sockets.socket, self.has_key, Clock.now().monotonic);
+        }
+        while let Some(event) = self.sockets.pilot.as_mut().and_then(|pilot| pilot.next_event(Clock.now().monotonic)) {
+            self.of_the_pilot(event)?;
+        }
+        if self.joined && !self.paired && self.sockets.pilot.as_ref().is_some_and(Pilot::joined) {
+            self.paired = true;
+            self.say(true, "")?;
         }
         Ok(())
     }
 
-    /// The link is up when the peer is there by both connections.
+    fn of_the_socket(&mut self, event: PeerEvent) -> Result<(), Stopped> {
+        self.redial.heard(event);
+        self.joined = event == PeerEvent::Joined;
+        if event == PeerEvent::Left {
+            (self.paired, self.leaves_at) = (false, None);
+        }
+        self.tell(event)
+    }
+
+    fn of_the_pilot(&mut self, event: PeerEvent) -> Result<(), Stopped> {
+        if !self.paired {
+            // Of whoever was there before the socket's peer, or comes with it.
+            return self.tell(event);
+        }
+        if event == PeerEvent::Left {
+            self.leaves_at = Some(Clock.now().monotonic.plus(self.last_words));
+        }
+        Ok(())
+    }
+
+    /// Says what an event means for the link; that it is up is said where both connections are seen.
     fn tell(&mut self, event: PeerEvent) -> Result<(), Stopped> {
         match event {
-            PeerEvent::Joined if self.joined && self.sockets.pilot.as_ref().is_some_and(Pilot::joined) => {
-                self.say(true, "")
-            }
             PeerEvent::Joined => Ok(()),
             PeerEvent::Left => self.say(false, "the peer is gone or did not answer in time"),
             PeerEvent::Nobody => self.say(false, "nobody answers there"),
