@@ -94,7 +94,10 @@ fn who_was_late_is_still_late_after_a_restart_and_who_was_alive_is_not_judged_un
     let mut well = Publisher::connect(&to, "well", Header::default());
     well.raw("sensor/well", b"1");
     first.expect("well", "unseen", "alive", "heard");
-    // Killed where it stands: what the log holds is enough.
+    // A flip is told when it is on its way to the log. Killed where it stands: what the log holds is enough.
+    while count(dir.path(), "SELECT count(*) FROM flips") < 3 {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
     first.kill();
 
     let second = Subscriber::start(dir.path(), &from, &args);
