@@ -1,6 +1,7 @@
 //! What it hears, how it judges, what it keeps, how it ends.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::{Publisher, Subscriber, bound, child, command, count};
 use lastbeat_host::Own;
