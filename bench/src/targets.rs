@@ -151,7 +151,7 @@ pub const ALL: &[Target] = &[
     Target {
         text: "Idle CPU with 100,000 publishers that are silent but not late: below 1 % of a processor",
         checks: &[AtMost("scale.idle_100000", 1.0)],
-        bound: "the reports on each publisher, one every fifth of a threshold",
+        bound: "the reports on publishers, 5,000 every fifth of a threshold",
     },
     Target {
         text: "Start to the first message taken, 10,000,000 points in the store: below 1 s",

@@ -125,6 +125,10 @@ impl Service {
                     board.stalled(late);
                 }
             }
+            if let (Some(board), Event::Finding(_) | Event::Command(_) | Event::Incoming(_)) = (&mut self.board, &event)
+            {
+                board.came(now.monotonic);
+            }
             match event {
                 Event::Finding(finding) => self.intake.found(now, finding),
                 Event::Command(command) => self.asked(now, command),

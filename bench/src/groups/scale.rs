@@ -16,6 +16,8 @@ use crate::usage;
 /// How long a crowd may take to be heard, and the store to have them.
 const HEARD_WITHIN: Duration = Duration::from_mins(3);
 const MILLION: u32 = 1_000_000;
+/// After so long a link no longer is new: everyone is asked for its last message up to half a minute after it came up.
+const LINK_SETTLED: Duration = Duration::from_secs(33);
 
 /// One run.
 pub fn measure(measuring: &mut Measuring) -> anyhow::Result<()> {
@@ -71,8 +73,12 @@ fn present(measuring: &mut Measuring, publishers: u32) -> anyhow::Result<()> {
     let name = format!("{publishers} publishers");
     measuring.attempt(&name, |measuring, stage| {
         let (broker, subscriber) = way::pipeline(stage, &[])?;
+        let mut idle = Duration::from_secs(5);
+        if publishers == 100_000 {
+            idle = Duration::from_secs(30);
+            stage.pause(LINK_SETTLED)?;
+        }
         fill(stage, &subscriber, &broker.publishers, publishers)?;
-        let idle = if publishers == 100_000 { Duration::from_secs(30) } else { Duration::from_secs(5) };
         measuring.note(
             &format!("rss_{publishers}"),
             &format!("{name}: memory of the process"),

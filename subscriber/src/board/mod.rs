@@ -35,8 +35,8 @@ pub use question::{Found, Question, Sort};
 pub use rate::Rate;
 pub use row::Row;
 
-/// Frames that wait for a reader of the event stream: seconds of them. Who is slower than that has to begin anew.
-const FRAMES: usize = 64;
+/// Frames that wait for a reader of the event stream: six seconds of them and more. Who is slower than that has to begin anew.
+const FRAMES: usize = 128;
 /// The longest time without a frame: whoever gets none for longer knows that the stream is cut.
 const QUIET: Duration = Duration::from_secs(5);
 /// Of more publishers than this an update tells numbers only, and who shows them asks for those in sight.
@@ -125,7 +125,8 @@ impl Board {
             }
         };
         std::thread::Builder::new().name("board".to_owned()).spawn(run).context("start a thread")?;
-        Ok((board, Handover::new(sender, metrics)))
+        let handover = Handover::new(sender, metrics, board.0.frames.clone());
+        Ok((board, handover))
     }
 
     fn new(now: Monotonic, restored: usize, followers: Vec<(&'static str, watch::Receiver<Lag>)>) -> Self {

@@ -222,13 +222,19 @@ fn the_glance_has_trouble_first_and_no_more_than_there_is_room_for() {
 
 /// A loop's state, and its way to a board that takes nothing by itself.
 fn handover(dir: &std::path::Path) -> (Intake, Handover, mpsc::Receiver<Update>) {
+    handover_to(dir, &broadcast::Sender::new(1))
+}
+
+/// The same, with the event stream that may be read.
+fn handover_to(dir: &std::path::Path, frames: &broadcast::Sender<Frame>) -> (Intake, Handover, mpsc::Receiver<Update>) {
     let rules = WatchRules { links: vec!["x".to_owned()], ..WatchRules::default() };
     let mut watchdog = Watchdog::new(rules, at(0.0));
     watchdog.begin(at(0.0), None);
     watchdog.link_up(at(0.0), LinkNumber(0));
     let (log, _) = Log::open(dir, LogOptions::default()).unwrap();
     let (sender, updates) = mpsc::channel(1);
-    (Intake::new(watchdog, log, 1 << 20, []), Handover::new(sender, Metrics::new(UtcNanos(0))), updates)
+    let handover = Handover::new(sender, Metrics::new(UtcNanos(0)), frames.clone());
+    (Intake::new(watchdog, log, 1 << 20, []), handover, updates)
 }
 
 fn beat(intake: &mut Intake, seconds: f64, ids: &[&str]) {
@@ -314,4 +320,60 @@ fn a_great_many_changes_are_passed_on_in_pieces() {
     handover.due(at(0.02), &mut intake, &[]);
     assert_eq!(places(&updates.try_recv().unwrap()), [10_000]);
     assert_eq!(handover.next(), Some(at(0.52).monotonic));
+}
+
+/// Beats of these, and when what they changed is passed on.
+fn passed_on(intake: &mut Intake, handover: &mut Handover, seconds: f64, ids: &[&str]) -> Monotonic {
+    beat(intake, seconds, ids);
+    handover.came(at(seconds).monotonic);
+    handover.next().unwrap()
+}
+
+#[test]
+fn what_is_new_is_passed_on_soon_while_somebody_reads_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = broadcast::Sender::new(1);
+    let (mut intake, mut handover, mut updates) = handover_to(dir.path(), &frames);
+    handover.due(at(0.0), &mut intake, &[]);
+    updates.try_recv().unwrap();
+    assert_eq!(passed_on(&mut intake, &mut handover, 0.3, &["a"]), at(0.5).monotonic, "nobody reads");
+
+    let reader = frames.subscribe();
+    handover.due(at(0.5), &mut intake, &[]);
+    updates.try_recv().unwrap();
+    assert_eq!(handover.next(), Some(at(1.0).monotonic), "nothing is new");
+    assert_eq!(passed_on(&mut intake, &mut handover, 0.7, &["a"]), at(0.72).monotonic);
+    assert_eq!(passed_on(&mut intake, &mut handover, 0.71, &["b"]), at(0.72).monotonic, "with the one before");
+    handover.due(at(0.72), &mut intake, &[]);
+    assert_eq!(places(&updates.try_recv().unwrap()), [0, 1]);
+    assert_eq!(passed_on(&mut intake, &mut handover, 0.721, &["a"]), at(0.77).monotonic, "not at once again");
+
+    drop(reader);
+    handover.due(at(0.77), &mut intake, &[]);
+    updates.try_recv().unwrap();
+    assert_eq!(passed_on(&mut intake, &mut handover, 0.78, &["a"]), at(1.27).monotonic, "nobody reads any more");
+}
+
+#[test]
+fn the_more_an_update_costs_the_later_comes_the_next_and_of_very_many_publishers_it_is_no_sooner_than_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = broadcast::Sender::new(1);
+    let (mut intake, mut handover, mut updates) = handover_to(dir.path(), &frames);
+    let ids: Vec<_> = (0..=ALL_TOLD).map(|number| number.to_string()).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let mut readers = vec![frames.subscribe()];
+    let mut pause_after = |seconds: f64, ids: &[&str], readers: usize| {
+        beat(&mut intake, seconds, ids);
+        handover.due(at(seconds), &mut intake, &[]);
+        let changed = updates.try_recv().unwrap().changed.len();
+        let next = passed_on(&mut intake, &mut handover, seconds, &ids[..1]);
+        (changed, readers, next.since(at(seconds).monotonic).as_micros())
+    };
+    assert_eq!(pause_after(1.0, &ids[..500], readers.len()), (500, 1, 50_000));
+    assert_eq!(pause_after(2.0, &ids[..4_000], readers.len()), (4_000, 1, 200_200));
+    assert_eq!(pause_after(3.0, &ids[..9_999], readers.len()), (9_999, 1, 500_000));
+    readers.extend((1..400).map(|_| frames.subscribe()));
+    assert_eq!(pause_after(4.0, &ids[..2], readers.len()), (2, 400, 80_100));
+    assert_eq!(pause_after(5.0, &ids[9_000..18_999], readers.len()), (10_000, 400, 20_000), "the rest comes soon");
+    assert_eq!(pause_after(6.0, &ids[18_999..], readers.len()), (1_003, 400, 500_000));
 }

@@ -41,8 +41,9 @@ struct Stream {
 
 /// What changes, as it changes.
 ///
-/// The events: `hello` first (schema Hello), then `update` (schema Update) at most every half second and at least every
-/// five, `flip` (schema Flip) at once, and `resync` when this reader was too slow: then ask for the publishers anew.
+/// The events: `hello` first (schema Hello), then `update` (schema Update) within some 50 milliseconds of a change, at most
+/// every half second where very much changes and at least every five, `flip` (schema Flip) at once, and `resync` when this
+/// reader was too slow: then ask for the publishers anew.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     responses((status = 200, description = "Server-sent events without end", body = String, content_type = "text/event-stream")))]
 pub async fn events(State(api): State<Api>) -> Result<Response, Problem> {

@@ -25,9 +25,10 @@ use crate::follower::{Follower, Lag, Trouble};
 
 /// About so much of the log makes one transaction: some 10,000 records.
 const BATCH_BYTES: usize = 4 << 20;
-/// When less of the log than this is left, a pause lets it become more: a slow trickle makes few transactions.
+/// When less of the log than this is left, a pause lets it become more: a slow trickle makes few transactions. What comes
+/// after a longer silence is taken at once.
 const LITTLE_BYTES: u64 = 256 << 10;
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(200);
 /// The time between two transactions that are synced.
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
