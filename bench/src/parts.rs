@@ -39,6 +39,7 @@ enum Make {
     Decode(Encoding),
     Encode(Encoding),
     Beat(u32),
+    Shuffled(u32),
     AllDue(u32),
     Line,
     Append,
@@ -47,7 +48,7 @@ enum Make {
 }
 
 /// All of them.
-pub const ALL: [Part; 13] = [
+pub const ALL: [Part; 14] = [
     part("decode JSON", Make::Decode(Encoding::Json)),
     part("decode MessagePack", Make::Decode(Encoding::MessagePack)),
     part("encode JSON", Make::Encode(Encoding::Json)),
@@ -55,6 +56,7 @@ pub const ALL: [Part; 13] = [
     part("beat among 10", Make::Beat(10)),
     part("beat among 10,000", Make::Beat(10_000)),
     Part { name: "beat among 1,000,000", counted: false, make: Make::Beat(1_000_000) },
+    Part { name: "beat among 1,000,000 in any order", counted: false, make: Make::Shuffled(1_000_000) },
     part("10,000 due at once", Make::AllDue(10_000)),
     Part { name: "1,000,000 due at once", counted: false, make: Make::AllDue(1_000_000) },
     part("line protocol", Make::Line),
@@ -89,6 +91,11 @@ impl Part {
             }
             Make::Beat(publishers) => {
                 let mut crowd = Crowd::new(publishers);
+                timed(move |_| crowd.beat_next())
+            }
+            Make::Shuffled(publishers) => {
+                let mut crowd = Crowd::new(publishers);
+                crowd.shuffle();
                 timed(move |_| crowd.beat_next())
             }
             Make::AllDue(publishers) => Box::new(move |times| {
@@ -226,6 +233,17 @@ impl Crowd {
         crowd
     }
 
+    /// Has them beat in another order than that in which they became known, so that none is found beside the one before.
+    pub fn shuffle(&mut self) {
+        let count = self.ids.len();
+        // With no common divisor, about the golden ratio of them: all of them once, and far from each other.
+        let divides =
+            |one: usize, other: usize| (2..=other).any(|by| one.is_multiple_of(by) && other.is_multiple_of(by));
+        let stride = (count * 618 / 1000..count).find(|stride| !divides(count, *stride)).unwrap_or(1);
+        // Made anew, so that they lie in the memory in the order in which they beat.
+        self.ids = (0..count).map(|place| self.ids[place * stride % count].as_str().into()).collect();
+    }
+
     /// One beats, and what is due is done.
     pub fn beat_next(&mut self) {
         self.hear_next();
@@ -323,7 +341,10 @@ mod tests {
     #[test]
     fn a_crowd_that_beats_is_never_silent() {
         let mut crowd = Crowd::new(10);
-        for _ in 0..200 {
+        for beat in 0..200 {
+            if beat == 100 {
+                crowd.shuffle();
+            }
             crowd.hear_next();
             crowd.watchdog.due(crowd.now);
             assert!(crowd.number == 1 || crowd.watchdog.outputs().is_empty());

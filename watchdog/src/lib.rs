@@ -9,6 +9,7 @@ mod deadlines;
 mod delay;
 mod evidence;
 mod flip;
+mod index;
 mod judging;
 mod learning;
 mod links;

@@ -161,16 +161,16 @@ impl Process {
     }
 }
 
-impl Publisher {
-    pub fn new(number: u32, threshold: Duration, now: Now) -> Self {
+impl Default for Publisher {
+    fn default() -> Self {
         Self {
-            number,
+            number: 0,
             origin: 0,
             state: State::Unseen,
             cause: Cause::NotHeardYet,
-            since: now.utc,
-            flipped_at: now.monotonic,
-            threshold,
+            since: UtcNanos(0),
+            flipped_at: Monotonic(0),
+            threshold: Duration::ZERO,
             unbroken: false,
             last_heard: None,
             last_heard_utc: None,
@@ -183,6 +183,12 @@ impl Publisher {
             touched: false,
             rare: Box::default(),
         }
+    }
+}
+
+impl Publisher {
+    pub fn new(number: u32, threshold: Duration, now: Now) -> Self {
+        Self { number, since: now.utc, flipped_at: now.monotonic, threshold, ..Self::default() }
     }
 
     /// The process that is watched, where it told itself.

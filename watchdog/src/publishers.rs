@@ -1,16 +1,16 @@
 //! [`Publishers`]: all publishers, at rest. One is taken out to be worked with ([`Publishers::open`]) and put back
 //! ([`Publishers::close`]).
 //!
-//! What each byte of a publisher is for is said in `row.rs`. A message needs few lines of memory: two of the index, one or two each of the
-//! id's text and of the row, one of the deadlines; the rest is shared by many, or rare.
+//! What each byte of a publisher is for is said in `row.rs`. A message needs few lines of memory: one or two each of the
+//! index, of the row and of the id's text, one of the deadlines; the rest is shared by many, or rare.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-use hashbrown::HashTable;
 use lastbeat_wire::{Monotonic, PublisherId};
 
 use crate::deadlines::Deadlines;
+use crate::index::Index;
 use crate::publisher::{Publisher, Rare};
 use crate::row::{Row, Shared};
 use crate::state::State;
@@ -23,15 +23,15 @@ const _: () = assert!(BLOCK * PublisherId::MAX_BYTES <= u16::MAX as usize, "an i
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Publishers {
     blocks: Vec<Block>,
-    index: HashTable<u32>,
+    index: Index,
     /// Of its own, so that nobody outside can make ids that collide.
     keys: RandomState,
     deadlines: Deadlines,
     shared: Shared,
     /// What the rows have no room for.
-    beside: HashMap<u32, Beside>,
-    /// An empty one, for the next publisher that is taken out.
-    spare: Option<Box<Rare>>,
+    beside: HashMap<u32, Beside, BuildHasherDefault<ByNumber>>,
+    /// The room for the next publisher that is taken out, with nothing rare in it.
+    spare: Option<Box<Publisher>>,
     /// Who was taken out last.
     last: u32,
 }
@@ -51,6 +51,27 @@ enum Beside {
     Whole(Box<Publisher>),
 }
 
+/// Spreads numbers that we gave ourselves, so that nobody can make ones that collide.
+#[derive(Debug, Default)]
+struct ByNumber(u64);
+
+impl Hasher for ByNumber {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // The golden ratio, as Knuth has it.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Publishers {
     pub fn len(&self) -> usize {
         self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.rows.len())
@@ -63,13 +84,13 @@ impl Publishers {
     /// The number of a publisher.
     ///
     /// Who beats at the same pace is heard in the same order again and again, which is that of their numbers: so the next one
-    /// is looked at first, which spares two misses of the cache.
+    /// is looked at first, which spares a miss of the cache.
     pub fn find(&self, id: &str) -> Option<u32> {
         let next = self.last + 1;
         if (next as usize) < self.len() && self.id(next) == id {
             return Some(next);
         }
-        self.index.find(self.keys.hash_one(id), |number| self.id(*number) == id).copied()
+        self.index.find(self.keys.hash_one(id), |number| self.id(number) == id)
     }
 
     /// The id of a publisher.
@@ -98,61 +119,74 @@ impl Publishers {
         block.rows.push(Row::new(block.ids.len()));
         self.deadlines.add();
         let mut index = std::mem::take(&mut self.index);
-        index.insert_unique(self.keys.hash_one(id.as_str()), number, |number| self.keys.hash_one(self.id(*number)));
+        index.add(self.keys.hash_one(id.as_str()), |number| self.keys.hash_one(self.id(number)));
         self.index = index;
         number
     }
 
     /// Takes a publisher out. Its row is not to be looked at until it is put back.
-    pub fn open(&mut self, number: u32) -> Publisher {
+    pub fn open(&mut self, number: u32) -> Box<Publisher> {
         self.last = number;
         let row = &self.blocks[number as usize / BLOCK].rows[number as usize % BLOCK];
         let deadline = self.deadlines.get(number);
-        let rare = match row.has_beside().then(|| self.beside.remove(&number)).flatten() {
-            Some(Beside::Whole(whole)) => return Publisher { touched: row.is_touched(), ..*whole },
-            Some(Beside::Rare(rare)) => rare,
-            None => self.spare.take().unwrap_or_default(),
-        };
-        row.unpack(number, deadline, rare, &self.shared)
+        let beside = row.has_beside().then(|| self.beside.remove(&number)).flatten();
+        if let Some(Beside::Whole(mut whole)) = beside {
+            whole.touched = row.is_touched();
+            return whole;
+        }
+        let mut publisher = self.spare.take().unwrap_or_default();
+        if let Some(Beside::Rare(rare)) = beside {
+            publisher.rare = rare;
+        }
+        row.unpack(number, deadline, &mut publisher, &self.shared);
+        publisher
     }
 
     /// Puts a publisher back.
-    pub fn close(&mut self, mut publisher: Publisher) {
+    pub fn close(&mut self, mut publisher: Box<Publisher>) {
         let number = publisher.number;
         self.deadlines.set(number, publisher.deadline);
         let row = &mut self.blocks[number as usize / BLOCK].rows[number as usize % BLOCK];
         let had_beside = row.has_beside();
-        let beside = if row.pack(&mut publisher, &mut self.shared) {
-            let rare = publisher.rare;
-            if rare.is_empty() {
-                self.spare = Some(rare);
-                None
-            } else {
-                Some(Beside::Rare(rare))
-            }
-        } else {
-            Some(Beside::Whole(Box::new(publisher)))
-        };
-        row.set_beside(beside.is_some());
-        match beside {
-            Some(beside) => drop(self.beside.insert(number, beside)),
-            None if had_beside && self.beside.len() * 8 < self.beside.capacity() => {
-                self.beside.shrink_to(self.beside.len() * 2);
-            }
-            None => {}
+        if !row.pack(&mut publisher, &mut self.shared) {
+            row.set_beside(true);
+            self.beside.insert(number, Beside::Whole(publisher));
+            return;
         }
+        if !publisher.rare.is_empty() {
+            row.set_beside(true);
+            self.beside.insert(number, Beside::Rare(std::mem::take(&mut publisher.rare)));
+        } else if had_beside && self.beside.len() * 8 < self.beside.capacity() {
+            self.beside.shrink_to(self.beside.len() * 2);
+        }
+        self.spare = Some(publisher);
     }
 
     /// A copy of a publisher, to be looked at.
     pub fn get(&self, number: u32) -> Publisher {
         let (block, place) = self.place(number);
         let row = &block.rows[place];
-        let rare = match row.has_beside().then(|| self.beside.get(&number)).flatten() {
+        let mut publisher = Publisher::default();
+        match row.has_beside().then(|| self.beside.get(&number)).flatten() {
             Some(Beside::Whole(whole)) => return Publisher { touched: row.is_touched(), ..Publisher::clone(whole) },
-            Some(Beside::Rare(rare)) => rare.clone(),
-            None => Box::default(),
-        };
-        row.unpack(number, self.deadlines.get(number), rare, &self.shared)
+            Some(Beside::Rare(rare)) => publisher.rare.clone_from(rare),
+            None => {}
+        }
+        row.unpack(number, self.deadlines.get(number), &mut publisher, &self.shared);
+        publisher
+    }
+
+    /// A publisher's row, its deadline, and what rows share.
+    pub fn row(&self, number: u32) -> (&Row, Monotonic, &Shared) {
+        let (block, place) = self.place(number);
+        (&block.rows[place], self.deadlines.get(number), &self.shared)
+    }
+
+    /// Puts a publisher's row in place of what it was, with its new deadline.
+    pub fn set_row(&mut self, number: u32, row: Row, deadline: Monotonic) {
+        self.last = number;
+        self.blocks[number as usize / BLOCK].rows[number as usize % BLOCK] = row;
+        self.deadlines.set(number, Some(deadline));
     }
 
     /// Its state.
@@ -316,7 +350,7 @@ mod tests {
             let mut publishers = Publishers::default();
             let id = PublisherId::try_from("light-1").unwrap();
             let number = publishers.add(&id);
-            publishers.close(usual(number));
+            publishers.close(Box::new(usual(number)));
             for changes in told {
                 let mut publisher = publishers.open(number);
                 for (what, odd) in &changes {
@@ -333,7 +367,7 @@ mod tests {
             }
             // Calm again, it takes no more than its row.
             let mut publisher = publishers.open(number);
-            publisher = Publisher { origin: publisher.origin, ..usual(number) };
+            *publisher = Publisher { origin: publisher.origin, ..usual(number) };
             publishers.close(publisher);
             prop_assert!(publishers.beside.is_empty());
         }
@@ -345,7 +379,7 @@ mod tests {
             for (number, id) in (0u32..).zip(&ids) {
                 prop_assert_eq!(publishers.find(id.as_str()), None);
                 prop_assert_eq!(publishers.add(id), number);
-                publishers.close(Publisher::new(number, Duration::ZERO, Now { monotonic: Monotonic(0), utc: UtcNanos(0) }));
+                publishers.close(Box::new(Publisher { number, ..Publisher::default() }));
             }
             for (number, id) in (0u32..).zip(&ids) {
                 prop_assert_eq!(publishers.find(id.as_str()), Some(number));

@@ -12,10 +12,10 @@
 //! | 19 | messages, readings, duplicates, late and retained ones; how long messages are under way |
 //! | 6 | its [origin](crate::origins::Origins); the end of its id |
 //!
-//! Beside it, in blocks too: its deadline, 8 bytes, from which follows when it was last heard; its id; 5 bytes in the index for
-//! each of 8/7 to 16/7 places. What few publishers have is in a [`Rare`](crate::publisher::Rare), at once gone when there is nothing in it.
+//! Beside it, in blocks too: its deadline, 8 bytes, from which follows when it was last heard; its id; 4 bytes in the index for
+//! each of 8/7 to 10/7 places. What few publishers have is in a [`Rare`](crate::publisher::Rare), at once gone when there is nothing in it.
 //! And where a number does not fit, the publisher stays what it is when it is worked with, some 900 bytes: [`Row::pack`] says so. What was packed
-//! is unpacked the same, to the last bit.
+//! is unpacked the same, to the last bit. A usual message is taken in where it is ([`calm`]).
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use crate::origins::{Origins, Space};
 use crate::publisher::{Counts, Ended, Process, Publisher, Rare};
 use crate::sequences::{Disorder, Sequences};
 use crate::state::{Cause, State};
+
+mod calm;
 
 /// A publisher at rest. It means nothing without what it shares with others, and what is beside it.
 #[derive(Debug, Clone)]
@@ -97,8 +99,17 @@ impl Marks {
         self.0 & mark.0 != 0
     }
 
-    fn set(&mut self, mark: Self, yes: bool) {
-        if yes { self.0 |= mark.0 } else { self.0 &= !mark.0 }
+    fn set(&mut self, mark: Self) {
+        self.0 |= mark.0;
+    }
+
+    fn only_if(self, yes: bool) -> Self {
+        Self(self.0 * u16::from(yes))
+    }
+
+    /// The same with this one set, or not.
+    fn with(self, mark: Self, yes: bool) -> Self {
+        Self((self.0 & !mark.0) | mark.only_if(yes).0)
     }
 }
 
@@ -181,7 +192,7 @@ impl Row {
     }
 
     pub fn forget_touch(&mut self) {
-        self.marks.set(Marks::TOUCHED, false);
+        self.marks = self.marks.with(Marks::TOUCHED, false);
     }
 
     pub fn has_beside(&self) -> bool {
@@ -189,51 +200,46 @@ impl Row {
     }
 
     pub fn set_beside(&mut self, yes: bool) {
-        self.marks.set(Marks::BESIDE, yes);
+        self.marks = self.marks.with(Marks::BESIDE, yes);
     }
 
     /// Puts a publisher there, but for its deadline and for what is rare, to which it adds what does not fit. Whether it can: if not,
     /// the publisher is to be kept as it is.
     pub fn pack(&mut self, publisher: &mut Publisher, shared: &mut Shared) -> bool {
-        let packed = self.packed(publisher, shared);
-        let fits = packed.is_some();
-        if let Some(packed) = packed {
-            *self = packed;
-        } else {
-            publisher.rare.overflow = Overflow::default();
-        }
         // What is asked of the row itself is there in any case.
         self.state = publisher.state;
-        self.marks.set(Marks::TOUCHED, publisher.touched);
-        self.marks.set(Marks::WATCHED, publisher.deadline.is_some());
+        self.marks = Marks::TOUCHED.only_if(publisher.touched).with(Marks::WATCHED, publisher.deadline.is_some());
+        let fits = self.try_pack(publisher, shared).is_some();
+        if !fits {
+            publisher.rare.overflow = Overflow::default();
+        }
         fits
     }
 
-    fn packed(&self, publisher: &mut Publisher, shared: &mut Shared) -> Option<Self> {
-        let mut row = Self { state: publisher.state, cause: publisher.cause, ..Self::new(self.id_end()) };
-        (row.flipped_at, row.since) = (publisher.flipped_at, publisher.since);
-        row.marks.set(Marks::UNBROKEN, publisher.unbroken);
-        row.marks.set(Marks::EXPECTED, publisher.expected);
-        row.pack_threshold(publisher, self.threshold, &mut shared.thresholds);
-        row.pack_heard(publisher)?;
+    fn try_pack(&mut self, publisher: &mut Publisher, shared: &mut Shared) -> Option<()> {
+        self.cause = publisher.cause;
+        (self.flipped_at, self.since) = (publisher.flipped_at, publisher.since);
+        self.marks = self.marks.with(Marks::UNBROKEN, publisher.unbroken).with(Marks::EXPECTED, publisher.expected);
+        self.pack_threshold(publisher, &mut shared.thresholds);
+        self.pack_heard(publisher)?;
         let reference = publisher.last_heard.unwrap_or(publisher.flipped_at);
         let (sets, began) = publisher.links.into_parts();
-        row.links = shared.links.place(sets, self.links)?;
-        row.links_began = before(reference, began)?;
-        row.pack_counts(publisher);
-        row.pack_origin(publisher, &mut shared.origins)?;
+        self.links = shared.links.place(sets, self.links)?;
+        self.links_began = before(reference, began)?;
+        self.pack_counts(publisher);
+        self.pack_origin(publisher, &mut shared.origins)?;
         if let Some(process) = &mut publisher.current {
-            row.marks.set(Marks::PROCESS, true);
-            row.pack_delay(&process.delay, reference)?;
+            self.marks.set(Marks::PROCESS);
+            self.pack_delay(&process.delay, reference)?;
             // The last, for it takes out of the process what does not fit.
-            row.pack_process(process, publisher.last_heard, &mut publisher.rare.overflow)?;
+            self.pack_process(process, publisher.last_heard, &mut publisher.rare.overflow)?;
         }
-        Some(row)
+        Some(())
     }
 
-    fn pack_threshold(&mut self, publisher: &mut Publisher, usual: u8, thresholds: &mut Palette<Duration>) {
+    fn pack_threshold(&mut self, publisher: &mut Publisher, thresholds: &mut Palette<Duration>) {
         let is_fixed = publisher.rare.adaptive.is_none();
-        match is_fixed.then(|| thresholds.place(publisher.threshold, usual)).flatten() {
+        match is_fixed.then(|| thresholds.place(publisher.threshold, self.threshold)).flatten() {
             Some(place) => self.threshold = place,
             None => publisher.rare.overflow.threshold = Some(publisher.threshold),
         }
@@ -244,27 +250,31 @@ impl Row {
             (None, None) => return Some(()),
             (heard, heard_utc) => (heard?, heard_utc?),
         };
-        self.marks.set(Marks::HEARD, true);
+        self.marks.set(Marks::HEARD);
         self.last_heard_utc = heard_utc;
         let allowed = allowed(publisher.threshold, &publisher.rare);
-        let silent_then = publisher.deadline.is_some_and(|deadline| deadline.0.checked_sub(allowed) == Some(heard.0));
-        self.marks.set(Marks::SILENT_THEN, silent_then);
-        publisher.rare.overflow.last_heard = Some(heard).filter(|_| !silent_then);
+        if publisher.deadline.is_some_and(|deadline| deadline.0.checked_sub(allowed) == Some(heard.0)) {
+            self.marks.set(Marks::SILENT_THEN);
+        } else {
+            publisher.rare.overflow.last_heard = Some(heard);
+        }
         Some(())
     }
 
     fn pack_counts(&mut self, publisher: &mut Publisher) {
-        let rare = &mut publisher.rare;
-        match u32::try_from(publisher.under_way.as_nanos()) {
-            Ok(nanos) => self.under_way = nanos,
-            Err(_) => rare.overflow.under_way = publisher.under_way,
+        let overflow = &mut publisher.rare.overflow;
+        self.under_way = u32::try_from(publisher.under_way.as_nanos()).unwrap_or_else(|_| {
+            overflow.under_way = publisher.under_way;
+            0
+        });
+        if self.try_counts(&publisher.counts).is_none() {
+            overflow.counts = Some(publisher.counts);
         }
-        rare.overflow.counts = self.try_counts(publisher.counts).is_none().then_some(publisher.counts);
     }
 
-    fn try_counts(&mut self, counts: Counts) -> Option<()> {
-        let Counts { messages, readings, refused, missed, duplicates, late, retained, restarts, conflicts } = counts;
-        if (refused, missed, restarts, conflicts) != (0, 0, 0, 0) {
+    fn try_counts(&mut self, counts: &Counts) -> Option<()> {
+        let Counts { messages, readings, refused, missed, duplicates, late, retained, restarts, conflicts } = *counts;
+        if refused | missed | restarts | conflicts != 0 {
             return None;
         }
         (self.messages, self.readings) = (messages.try_into().ok()?, readings.try_into().ok()?);
@@ -281,7 +291,7 @@ impl Row {
         }
         self.origin = publisher.origin;
         if let Some(identity) = identity {
-            self.marks.set(Marks::IDENTITY, true);
+            self.marks.set(Marks::IDENTITY);
             self.pid = Narrow::of_unsigned(identity.pid)?;
             self.start = Narrow::of_unsigned(identity.start)?;
         }
@@ -299,15 +309,15 @@ impl Row {
             }
         }
         self.delay_began = before(reference, Monotonic(began.unwrap_or_default()))?;
+        self.marks = self.marks.with(Marks::MONOTONIC_BEFORE, monotonic.before.is_some());
+        self.marks = self.marks.with(Marks::WALL_BEFORE, wall.before.is_some());
         if let Some(present) = monotonic.present {
-            self.marks.set(Marks::MONOTONIC, true);
-            self.marks.set(Marks::MONOTONIC_BEFORE, monotonic.before.is_some());
+            self.marks.set(Marks::MONOTONIC);
             self.monotonic_present = present;
             self.monotonic_before = less(monotonic.before, present)?;
         }
         if let Some(present) = wall.present {
-            self.marks.set(Marks::WALL, true);
-            self.marks.set(Marks::WALL_BEFORE, wall.before.is_some());
+            self.marks.set(Marks::WALL);
             self.wall_present = Narrow::of(present)?;
             self.wall_before = less(wall.before, present)?;
         }
@@ -323,13 +333,16 @@ impl Row {
         match (process.first_heard, process.last_heard) {
             (None, None) => {}
             (first, last) => {
-                self.marks.set(Marks::SPOKE, true);
+                self.marks.set(Marks::SPOKE);
                 self.first_heard = first?;
-                overflow.spoke_last = Some(last?).filter(|_| last != last_heard);
+                last?;
+                if last != last_heard {
+                    overflow.spoke_last = last;
+                }
             }
         }
         if let Some(sequences) = &mut process.sequences {
-            self.marks.set(Marks::SEQUENCES, true);
+            self.marks.set(Marks::SEQUENCES);
             self.next = Narrow::of_unsigned(sequences.next)?;
             self.first = Narrow::of_unsigned(sequences.first)?;
             overflow.disorder = sequences.disorder.take();
@@ -338,55 +351,52 @@ impl Row {
         Some(())
     }
 
-    /// The publisher, as it was packed.
-    pub fn unpack(&self, number: u32, deadline: Monotonic, mut rare: Box<Rare>, shared: &Shared) -> Publisher {
+    /// The publisher, as it was packed, in place of another one, of which only what is rare is still there: that of this one.
+    pub fn unpack(&self, number: u32, deadline: Monotonic, publisher: &mut Publisher, shared: &Shared) {
         let has = |mark| self.marks.has(mark);
+        let rare = &mut *publisher.rare;
         let overflow = if self.has_beside() { std::mem::take(&mut rare.overflow) } else { Overflow::default() };
         let threshold = overflow.threshold.unwrap_or_else(|| shared.thresholds.0[usize::from(self.threshold)]);
         let last_heard = has(Marks::HEARD).then(|| match overflow.last_heard {
             Some(heard) => heard,
-            None => Monotonic(deadline.0 - allowed(threshold, &rare)),
+            None => Monotonic(deadline.0 - allowed(threshold, rare)),
         });
         let reference = last_heard.unwrap_or(self.flipped_at);
-        let sets = shared.links.0[usize::from(self.links)];
-        let under_way = overflow.under_way.max(Duration::from_nanos(self.under_way.into()));
-        let counts = overflow.counts.unwrap_or_else(|| self.counts());
-        let current = has(Marks::PROCESS).then(|| {
-            let sequences = has(Marks::SEQUENCES).then(|| Sequences {
-                next: self.next.get_unsigned(),
-                first: self.first.get_unsigned(),
-                disorder: overflow.disorder,
-            });
-            let spoke = has(Marks::SPOKE);
-            Process {
-                identity: self.identity(shared),
-                sequences,
-                delay: self.delay(reference),
-                first_heard: spoke.then_some(self.first_heard),
-                last_heard: if spoke { overflow.spoke_last.or(last_heard) } else { None },
-                ended: overflow.ended,
-            }
-        });
-        Publisher {
-            number,
-            origin: self.origin,
-            state: self.state,
-            cause: self.cause,
-            since: self.since,
-            flipped_at: self.flipped_at,
-            threshold,
-            unbroken: has(Marks::UNBROKEN),
-            last_heard,
-            last_heard_utc: has(Marks::HEARD).then_some(self.last_heard_utc),
-            links: HeardOn::from_parts(sets, after(self.links_began, reference)),
-            under_way,
-            current,
-            expected: has(Marks::EXPECTED),
-            counts,
-            deadline: has(Marks::WATCHED).then_some(deadline),
-            touched: has(Marks::TOUCHED),
-            rare,
+        publisher.number = number;
+        publisher.origin = self.origin;
+        (publisher.state, publisher.cause) = (self.state, self.cause);
+        (publisher.since, publisher.flipped_at) = (self.since, self.flipped_at);
+        publisher.threshold = threshold;
+        publisher.unbroken = has(Marks::UNBROKEN);
+        publisher.last_heard = last_heard;
+        publisher.last_heard_utc = has(Marks::HEARD).then_some(self.last_heard_utc);
+        publisher.links = self.links(reference, shared);
+        publisher.under_way = overflow.under_way.max(Duration::from_nanos(self.under_way.into()));
+        publisher.expected = has(Marks::EXPECTED);
+        publisher.counts = overflow.counts.unwrap_or_else(|| self.counts());
+        publisher.deadline = has(Marks::WATCHED).then_some(deadline);
+        publisher.touched = has(Marks::TOUCHED);
+        if !has(Marks::PROCESS) {
+            publisher.current = None;
+            return;
         }
+        let process = publisher.current.get_or_insert_with(|| Process::new(None));
+        let spoke = has(Marks::SPOKE);
+        process.identity = self.identity(shared);
+        process.sequences = has(Marks::SEQUENCES).then(|| Sequences {
+            next: self.next.get_unsigned(),
+            first: self.first.get_unsigned(),
+            disorder: overflow.disorder,
+        });
+        process.delay = self.delay(reference);
+        process.first_heard = spoke.then_some(self.first_heard);
+        process.last_heard = if spoke { overflow.spoke_last.or(last_heard) } else { None };
+        process.ended = overflow.ended;
+    }
+
+    /// The links it is heard on; the reference is when it was last heard, or else flipped.
+    fn links(&self, reference: Monotonic, shared: &Shared) -> HeardOn {
+        HeardOn::from_parts(shared.links.0[usize::from(self.links)], after(self.links_began, reference))
     }
 
     fn identity(&self, shared: &Shared) -> Option<ProcessIdentity> {
@@ -438,21 +448,29 @@ impl<T> Default for Palette<T> {
 impl<T: Copy + PartialEq> Palette<T> {
     /// The place of a value, which is usually there; `None` if there are too many.
     fn place(&mut self, value: T, usual: u8) -> Option<u8> {
+        self.known(value, usual).or_else(|| {
+            let place = u8::try_from(self.0.len()).ok()?;
+            self.0.push(value);
+            Some(place)
+        })
+    }
+
+    /// The place of a value that has one.
+    fn known(&self, value: T, usual: u8) -> Option<u8> {
         if self.0.get(usize::from(usual)) == Some(&value) {
             return Some(usual);
         }
-        let known = self.0.iter().position(|known| *known == value);
-        let place = u8::try_from(known.unwrap_or(self.0.len())).ok()?;
-        if known.is_none() {
-            self.0.push(value);
-        }
-        Some(place)
+        u8::try_from(self.0.iter().position(|known| *known == value)?).ok()
     }
 }
 
 /// The silence it is allowed since the monotonic clock's start, in nanoseconds.
 fn allowed(threshold: Duration, rare: &Rare) -> u64 {
-    u64::try_from(threshold.saturating_sub(rare.silence_before).as_nanos()).unwrap_or(u64::MAX)
+    nanos(threshold.saturating_sub(rare.silence_before))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The clock's start, which is where windows begin that never did.

@@ -172,7 +172,18 @@ impl Watchdog {
         if heard.resent {
             return self.resent(now, heard);
         }
-        let Some(mut publisher) = self.find_or_add(now, heard) else { return Reception::TooManyPublishers };
+        let known = self.publishers.find(heard.publisher);
+        if let Some(number) = known
+            && self.heard_calmly(now, number, heard).is_some()
+        {
+            return Reception::Live;
+        }
+        self.heard_whole(now, known, heard)
+    }
+
+    /// Takes a message with all of what is known of its publisher.
+    pub(crate) fn heard_whole(&mut self, now: Now, known: Option<u32>, heard: &Heard<'_>) -> Reception {
+        let Some(mut publisher) = self.open_or_let_in(now, known, heard) else { return Reception::TooManyPublishers };
         let reception = self.heard_from(now, &mut publisher, heard);
         self.publishers.close(publisher);
         reception
@@ -217,8 +228,7 @@ impl Watchdog {
             place = Place::New { skipped: 0 };
         }
         let is_comparable = process.delay.is_known();
-        let window = if is_local { threshold.max(LOCAL_WINDOW) } else { threshold };
-        let waited = process.delay.of(now, heard.header, window);
+        let waited = process.delay.of(now, heard.header, delay_window(is_local, threshold));
         if let (Some(link), true) = (heard.link, is_comparable) {
             self.links.delivered(now.monotonic, link, waited.surely >= threshold);
         }
@@ -297,8 +307,8 @@ impl Watchdog {
         }
     }
 
-    fn find_or_add(&mut self, now: Now, heard: &Heard<'_>) -> Option<Publisher> {
-        if let Some(number) = self.publishers.find(heard.publisher) {
+    fn open_or_let_in(&mut self, now: Now, known: Option<u32>, heard: &Heard<'_>) -> Option<Box<Publisher>> {
+        if let Some(number) = known {
             return Some(self.publishers.open(number));
         }
         // Who has a rule of its own is let in whoever else has filled the place.
@@ -310,11 +320,11 @@ impl Watchdog {
     }
 
     /// Adds a publisher, to be worked with.
-    pub(crate) fn add(&mut self, id: &PublisherId, now: Now) -> Publisher {
+    pub(crate) fn add(&mut self, id: &PublisherId, now: Now) -> Box<Publisher> {
         let (threshold, bounds) = self.rules.threshold_of(id);
         let adaptive = bounds.map(|bounds| Box::new(Adaptive::new(threshold, bounds)));
         let threshold = adaptive.as_ref().map_or(threshold, |adaptive| adaptive.threshold());
-        let mut publisher = Publisher::new(self.publishers.add(id), threshold, now);
+        let mut publisher = Box::new(Publisher::new(self.publishers.add(id), threshold, now));
         publisher.rare.adaptive = adaptive;
         publisher.expected = self.rules.publishers.get(id).is_some_and(|own| own.expected);
         self.touch(&mut publisher);
@@ -322,7 +332,7 @@ impl Watchdog {
     }
 
     /// A publisher, to be worked with, whether it is known or not.
-    pub(crate) fn open_or_add(&mut self, id: &PublisherId, now: Now) -> Publisher {
+    pub(crate) fn open_or_add(&mut self, id: &PublisherId, now: Now) -> Box<Publisher> {
         match self.publishers.find(id.as_str()) {
             Some(number) => self.publishers.open(number),
             None => self.add(id, now),
@@ -339,8 +349,13 @@ impl Watchdog {
     }
 }
 
+/// How long a shift between the clocks of a process and ours must last to be believed.
+pub(crate) fn delay_window(is_local: bool, threshold: Duration) -> Duration {
+    if is_local { threshold.max(LOCAL_WINDOW) } else { threshold }
+}
+
 /// A host's name: the longest there is in DNS has 253 bytes.
-fn shortened(host: &str) -> &str {
+pub(crate) fn shortened(host: &str) -> &str {
     let end = (0..=host.len().min(253)).rfind(|end| host.is_char_boundary(*end)).unwrap_or_default();
     &host[..end]
 }

@@ -31,6 +31,9 @@ impl PublisherId {
 
     /// Checks a text without keeping it.
     pub fn check(id: &str) -> Result<(), InvalidPublisherId> {
+        if id.len() <= Self::MAX_BYTES && is_plain(id) {
+            return Ok(());
+        }
         let reason = if id.is_empty() {
             "is empty"
         } else if id.len() > Self::MAX_BYTES {
@@ -51,6 +54,20 @@ impl PublisherId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether it has only letters, digits, `-` and `_` of ASCII, in levels that are not empty: then there is nothing to be checked
+/// character by character, which takes twice as long.
+fn is_plain(id: &str) -> bool {
+    let mut level = 0;
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => level += 1,
+            b'/' if level > 0 => level = 0,
+            _ => return false,
+        }
+    }
+    level > 0
 }
 
 impl TryFrom<&str> for PublisherId {
