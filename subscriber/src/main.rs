@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A million publishers take 478 MB with it and 635 with glibc's, and it is no slower.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     lastbeat_subscriber::main()
 }

@@ -124,18 +124,19 @@ fn whoever_comes_while_we_are_busy_is_heard_to_the_end() {
         send(&mut *leaving, "beat/leaving", b"1");
     }
     leaving.close(PATIENCE);
+    let millis = i32::try_from(PATIENCE.as_millis()).unwrap();
     let context = zmq::Context::new();
     let coming = context.socket(zmq::XPUB).unwrap();
     let mut monitor = Monitor::new(&context, &coming, "coming").unwrap();
     coming.bind(address.strip_prefix("zmq+").unwrap()).unwrap();
     while monitor.joined() < BOTH_CONNECTIONS {
         let mut waited_for = [monitor.socket().as_poll_item(zmq::POLLIN)];
-        assert_eq!(zmq::poll(&mut waited_for, PATIENCE.as_millis() as i64), Ok(1), "nobody more came");
+        assert_eq!(zmq::poll(&mut waited_for, millis.into()), Ok(1), "nobody more came");
         monitor.next_event();
     }
     let heard = read(held);
     // It is asked for all there is.
-    coming.set_rcvtimeo(PATIENCE.as_millis() as i32).unwrap();
+    coming.set_rcvtimeo(millis).unwrap();
     assert_eq!(coming.recv_bytes(0).unwrap().first(), Some(&1));
     for _ in 0..MANY {
         coming.send_multipart(["beat/next", "1"], 0).unwrap();
