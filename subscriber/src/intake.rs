@@ -433,13 +433,13 @@ impl<J: Journal> Intake<J> {
         for place in chunk.places.start..end {
             let index = u32::try_from(place).expect("invariant: max_publishers is checked to be below 2^32");
             let is_news = self.watchdog.news_of(index);
-            if !self.quiet.is_due(place, chunk.round, chunk.longest, is_news) {
-                continue;
-            }
-            let status = self.watchdog.status_at(now, index);
-            let heard_at = status.silence.map_or(now.monotonic, |silence| now.monotonic.minus(silence));
-            if status.state != State::Alive || chunk.is_turn_of_alive(place, heard_at) {
-                self.record(&Record::Status(status));
+            let is_due = if !is_news && self.watchdog.is_alive(index) {
+                chunk.is_turn_of_alive(place)
+            } else {
+                self.quiet.is_due(place, chunk.round, chunk.longest, is_news)
+            };
+            if is_due {
+                self.record(&Record::Status(self.watchdog.status_at(now, index)));
             }
         }
         self.log.commit();

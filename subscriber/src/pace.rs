@@ -8,8 +8,8 @@ use lastbeat_wire::Monotonic;
 
 /// Most publishers looked at at once: some two milliseconds, where all of them are reported on.
 const CHUNK: usize = 1_000;
-/// Of more publishers than this those that are alive without having been heard are reported on more rarely, so many of them
-/// in a period.
+/// Of more publishers than this those that are alive, and of which there is nothing new, are reported on more rarely, so many
+/// of them in a period.
 const STILL: usize = 5_000;
 /// The longest time between two reports on one publisher: Grafana's shortest usual panel, of five minutes, has one of each.
 pub const LONGEST: Duration = Duration::from_mins(4);
@@ -22,8 +22,6 @@ pub struct Pace {
     /// The publisher at which the next chunk begins.
     place: usize,
     round: u32,
-    /// When each chunk was looked at last.
-    looked: Vec<Monotonic>,
 }
 
 /// Whom to report on now, if there is something to report.
@@ -35,16 +33,14 @@ pub struct Chunk {
     pub round: u32,
     /// One of which there is nothing new is reported on once in so many rounds.
     pub longest: u32,
-    /// One that is alive and was not heard `since` is reported on once in so many rounds.
+    /// One that is alive, and of which there is nothing new, is reported on once in so many rounds.
     pub still: u32,
-    /// When these were looked at before; the clock's start where that is not known of all of them.
-    pub since: Monotonic,
 }
 
 impl Pace {
     /// Looks at each publisher once a `period`, first one period from `now`.
     pub fn new(period: Duration, now: Monotonic) -> Self {
-        Self { period, next: now.plus(period), place: 0, round: 0, looked: Vec::new() }
+        Self { period, next: now.plus(period), place: 0, round: 0 }
     }
 
     /// When [`due`](Self::due) has something to do.
@@ -69,26 +65,15 @@ impl Pace {
         let longest = LONGEST.as_nanos() / self.period.as_nanos().max(1);
         let longest = u32::try_from(longest).unwrap_or(u32::MAX).max(1);
         let still = u32::try_from(publishers.div_ceil(STILL)).unwrap_or(u32::MAX).clamp(1, longest);
-        let since = self.look(now, from);
-        Some(Chunk { places: from..self.place, round: self.round, longest, still, since })
-    }
-
-    /// Notes that the chunk that begins at a place is looked at; when it was before.
-    fn look(&mut self, now: Monotonic, from: usize) -> Monotonic {
-        if self.looked.len() <= from / CHUNK {
-            self.looked.resize(from / CHUNK + 1, Monotonic(0));
-        }
-        let before = std::mem::replace(&mut self.looked[from / CHUNK], now);
-        // Those that became known since the chunk's beginning was looked at were not.
-        if from.is_multiple_of(CHUNK) { before } else { Monotonic(0) }
+        Some(Chunk { places: from..self.place, round: self.round, longest, still })
     }
 }
 
 impl Chunk {
-    /// Whether one that is alive is to be reported on: when it was heard since it was looked at before; else at its turn,
-    /// which comes with its neighbours', for theirs are the same pages of the store.
-    pub fn is_turn_of_alive(&self, place: usize, heard_at: Monotonic) -> bool {
-        heard_at >= self.since || is_turn(place / CHUNK, self.round, self.still)
+    /// Whether one that is alive, and of which there is nothing new, is to be reported on. Its turn comes with its
+    /// neighbours', for theirs are the same pages of the store.
+    pub fn is_turn_of_alive(&self, place: usize) -> bool {
+        is_turn(place / CHUNK, self.round, self.still)
     }
 }
 
@@ -134,18 +119,18 @@ mod tests {
         Monotonic(seconds * 1_000_000_000)
     }
 
-    fn chunk(places: Range<usize>, round: u32, since: u64) -> Chunk {
-        Chunk { places, round, longest: 24, still: 1, since: seconds(since) }
+    fn chunk(places: Range<usize>, round: u32) -> Chunk {
+        Chunk { places, round, longest: 24, still: 1 }
     }
 
     #[test]
     fn few_publishers_are_looked_at_together_once_a_period() {
         let mut pace = Pace::new(PERIOD, seconds(0));
         assert_eq!(pace.due(Monotonic(seconds(10).0 - 1), 3), None);
-        assert_eq!(pace.due(seconds(10), 3), Some(chunk(0..3, 1, 0)));
+        assert_eq!(pace.due(seconds(10), 3), Some(chunk(0..3, 1)));
         assert_eq!(pace.next(), seconds(20));
         assert_eq!(pace.due(seconds(19), 3), None);
-        assert_eq!(pace.due(seconds(20), 3), Some(chunk(0..3, 2, 10)));
+        assert_eq!(pace.due(seconds(20), 3), Some(chunk(0..3, 2)));
     }
 
     #[test]
@@ -164,7 +149,7 @@ mod tests {
     #[test]
     fn a_late_one_does_not_catch_up_in_a_burst() {
         let mut pace = Pace::new(PERIOD, seconds(0));
-        assert_eq!(pace.due(seconds(1000), 1), Some(chunk(0..1, 1, 0)));
+        assert_eq!(pace.due(seconds(1000), 1), Some(chunk(0..1, 1)));
         assert_eq!(pace.due(seconds(1000), 1), None);
         assert_eq!(pace.next(), seconds(1010));
     }
@@ -172,52 +157,20 @@ mod tests {
     #[test]
     fn nobody_to_look_at_is_no_report() {
         let mut pace = Pace::new(PERIOD, seconds(0));
-        assert_eq!(pace.due(seconds(10), 0), Some(chunk(0..0, 1, 0)));
-    }
-
-    /// How often each of so many publishers that are alive is reported on in some rounds, heard at an instant.
-    fn reports_of_alive(pace: &mut Pace, publishers: usize, rounds: usize, heard_at: Monotonic) -> Vec<usize> {
-        let mut reports = vec![0; publishers];
-        for _ in 0..rounds * publishers.div_ceil(CHUNK) {
-            let chunk = pace.due(pace.next(), publishers).unwrap();
-            let told = |place: &usize| chunk.is_turn_of_alive(*place, heard_at);
-            chunk.places.clone().filter(told).for_each(|place| reports[place] += 1);
-        }
-        reports
+        assert_eq!(pace.due(seconds(10), 0), Some(chunk(0..0, 1)));
     }
 
     #[test]
-    fn of_few_all_that_are_alive_are_reported_on_in_each_period_and_of_very_many_those_that_were_heard() {
-        let few = reports_of_alive(&mut Pace::new(PERIOD, seconds(0)), STILL, 20, Monotonic(0));
-        assert!(few.iter().all(|reports| *reports == 20));
-        for (publishers, rounds) in [(20 * STILL, 20), (100 * STILL, 24)] {
-            let mut pace = Pace::new(PERIOD, seconds(1));
-            let heard = pace.next().plus(PERIOD / 2);
-            let first = reports_of_alive(&mut pace, publishers, 1, heard);
-            assert!(first.iter().all(|reports| *reports == 1), "{publishers}: of none is known when it was looked at");
-            let second = reports_of_alive(&mut pace, publishers, 1, heard);
-            let again = second.iter().sum::<usize>() - publishers / 2;
-            // To within the chunk that was looked at when they were heard, and one whose turn it is.
-            let expected = publishers / 2 / rounds;
-            assert!(again.abs_diff(expected) <= 2 * CHUNK, "{publishers}: {again} that were not heard since");
-            let later = reports_of_alive(&mut pace, publishers, rounds, heard);
-            assert!(later.iter().all(|reports| *reports == 1), "{publishers}: once in {rounds} rounds");
+    fn of_few_that_are_alive_all_are_reported_on_in_each_period_and_of_very_many_each_within_four_minutes() {
+        for (publishers, rounds) in [(STILL, 1), (20 * STILL, 20), (100 * STILL, 24)] {
+            let (mut pace, mut reports) = (Pace::new(PERIOD, seconds(0)), vec![0; publishers]);
+            for _ in 0..3 * rounds * publishers.div_ceil(CHUNK) {
+                let chunk = pace.due(pace.next(), publishers).unwrap();
+                let told = |place: &usize| chunk.is_turn_of_alive(*place);
+                chunk.places.clone().filter(told).for_each(|place| reports[place] += 1);
+            }
+            assert!(reports.iter().all(|reports| *reports == 3), "{publishers}: once in {rounds} rounds");
         }
-    }
-
-    #[test]
-    fn one_that_became_known_since_its_chunk_was_looked_at_is_reported_on() {
-        let mut pace = Pace::new(PERIOD, seconds(0));
-        let new = |pace: &mut Pace, publishers| {
-            let chunk = pace.due(pace.next(), publishers).unwrap();
-            (chunk.places, chunk.since)
-        };
-        assert_eq!(new(&mut pace, 1_500), (0..1_000, seconds(0)));
-        assert_eq!(new(&mut pace, 1_500), (1_000..1_500, seconds(0)));
-        assert_eq!(new(&mut pace, 2_400), (1_500..2_000, seconds(0)));
-        assert_eq!(new(&mut pace, 2_400).0, 2_000..2_400);
-        assert_eq!(new(&mut pace, 2_400), (0..1_000, seconds(10)));
-        assert!(new(&mut pace, 2_400).1 > seconds(10));
     }
 
     #[test]

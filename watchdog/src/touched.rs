@@ -43,7 +43,7 @@ impl Watchdog {
         touched
     }
 
-    /// Whether the publisher at a place is alive, or was heard or changed otherwise since this was asked the last time.
+    /// Whether the publisher at a place was heard or changed otherwise since this was asked the last time.
     ///
     /// # Panics
     /// If there is no such place.
@@ -53,7 +53,15 @@ impl Watchdog {
         if changed {
             self.news[word] &= !bit;
         }
-        changed || self.publishers.state(index) == State::Alive
+        changed
+    }
+
+    /// Whether the publisher at a place is alive.
+    ///
+    /// # Panics
+    /// If there is no such place.
+    pub fn is_alive(&self, index: u32) -> bool {
+        self.publishers.state(index) == State::Alive
     }
 
     /// How the publisher at a place of [`touched`](Self::touched) stands.

@@ -249,5 +249,5 @@ fn order(row: &Row) -> (u8, &str) {
         State::Unseen => 4,
         State::Alive | State::Paused | State::Finished => 5,
     };
-    (urgency, row.id.as_str())
+    (urgency, &*row.id)
 }

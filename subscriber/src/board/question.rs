@@ -129,10 +129,7 @@ impl Question {
             }
         };
         self.states.as_ref().is_none_or(|states| states.contains(&row.state))
-            && self
-                .words
-                .iter()
-                .all(|word| has(row.id.as_str(), word) || figures.host(row).is_some_and(|host| has(host, word)))
+            && self.words.iter().all(|word| has(&row.id, word) || figures.host(row).is_some_and(|host| has(host, word)))
     }
 }
 

@@ -180,7 +180,7 @@ fn publishers_are_found_by_state_and_words_and_told_in_the_order_asked_for() {
         let words = text.split_whitespace().map(str::to_lowercase).collect();
         let (overview, found) = bench.board.overview(at(0.0), &Question { states, words, sort, offset, limit });
         let rows = bench.board.rows(at(0.0), &found.places);
-        (overview.matching, rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>().join(" "))
+        (overview.matching, rows.iter().map(|row| &*row.id).collect::<Vec<_>>().join(" "))
     };
     let sorted = |sort: &str| found("", None, Some(sort), 0, None).1;
     assert_eq!(found("", None, None, 1, Some(2)), (4, "gate Döor".to_owned()));
