@@ -5,6 +5,7 @@
 
 mod carry;
 mod connector;
+mod flow;
 mod outbound;
 mod own;
 pub mod packets;

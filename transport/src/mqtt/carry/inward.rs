@@ -6,13 +6,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf},
     net::tcp::OwnedWriteHalf,
     sync::mpsc::Sender,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{Asking, BUFFER_BYTES, Cut, Far, Owed, PONG};
 use crate::{
     Batch, Delivery, Receipt,
     mqtt::{
+        flow::Flow,
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
         relay::Shared,
@@ -26,6 +27,7 @@ pub(super) struct Inward<'a> {
     owed: Sender<Owed>,
     asking: &'a Asking,
     pulse: Pulse,
+    flow: Flow,
     shared: &'a Shared,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Inward<'a> {
         shared: &'a Shared,
     ) -> Self {
         let pulse = Pulse::new(shared.keepalive, shared.patience());
-        Self { far_in, near_out, owed, asking, pulse, shared }
+        Self { far_in, near_out, owed, asking, pulse, flow: Flow::new(Instant::now()), shared }
     }
 
     pub(super) async fn run(mut self) -> Result<(), Cut> {
@@ -56,8 +58,16 @@ impl<'a> Inward<'a> {
                 Packet::Other(packet) => out.extend(packet),
                 Packet::Publish(message) => messages.add(message, self.shared),
             });
+            let pause = self.flow.pause(
+                Instant::now(),
+                messages.batch.len(),
+                !messages.numbers.is_empty() || length == buffer.len(),
+            );
             if self.near_out.write_all(&out).await.is_err() || !self.hand(messages).await {
                 break;
+            }
+            if let Some(until) = pause {
+                sleep_until(until).await;
             }
             if let Err(error) = taken {
                 tracing::warn!(broker = %self.shared.host_and_port, "what answers there is no MQTT broker: {error}");
