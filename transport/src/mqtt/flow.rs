@@ -1,7 +1,7 @@
 //! [`Flow`]: lets messages gather for a moment where very many come.
 //!
 //! A broker writes them one by one, and each read of one wakes three threads. Once they come faster than some thousands a second they
-//! are read a millisecond apart instead: of one Mosquitto at QoS 0 that is 135,000/s at 2.5 µs of CPU each instead of 64,000/s at 14,
+//! are read a millisecond apart instead: of one Mosquitto at `QoS` 0 that is 135,000/s at 2.5 µs of CPU each instead of 64,000/s at 14,
 //! for the broker, too, has less to do.
 //!
 //! What is to be acknowledged is never let wait: the broker may send no more before it is.
