@@ -6,14 +6,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf},
     net::tcp::OwnedWriteHalf,
     sync::mpsc::Sender,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{Asking, BUFFER_BYTES, Cut, Far, Owed, PONG};
 use crate::{
     Batch, Delivery, Receipt,
     mqtt::{
-        flow::Flow,
+        flow::{Flow, GATHER},
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
         relay::Shared,
@@ -58,7 +58,7 @@ impl<'a> Inward<'a> {
                 Packet::Other(packet) => out.extend(packet),
                 Packet::Publish(message) => messages.add(message, self.shared),
             });
-            let pause = self.flow.pause(
+            let pause = self.flow.shall_gather(
                 Instant::now(),
                 messages.batch.len(),
                 !messages.numbers.is_empty() || length == buffer.len(),
@@ -66,8 +66,9 @@ impl<'a> Inward<'a> {
             if self.near_out.write_all(&out).await.is_err() || !self.hand(messages).await {
                 break;
             }
-            if let Some(until) = pause {
-                sleep_until(until).await;
+            if pause {
+                // The whole thread, which has only this connection: its runtime would wake with every message that comes.
+                std::thread::park_timeout(GATHER);
             }
             if let Err(error) = taken {
                 tracing::warn!(broker = %self.shared.host_and_port, "what answers there is no MQTT broker: {error}");
