@@ -20,6 +20,7 @@ use crate::capture::{Captured, Reader, What};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::history::{self, History};
+use crate::holding::{self, Holding};
 use crate::http::{self, Joints};
 use crate::influx::{self, CursorFile};
 use crate::intake::Intake;
@@ -182,6 +183,7 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
     let (incoming, messages) = mpsc::channel(64);
     let (commands, asked) = mpsc::channel(http::COMMANDS);
     let wiring = Wiring {
+        holding: Holding::new(&log, 64 << 20, holding::AT_MOST),
         intake: Intake::new(watchdog, log, 64 << 20, [false]),
         incoming: messages,
         commands: asked,

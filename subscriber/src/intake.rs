@@ -354,9 +354,9 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    /// The loop did not run since `from`.
-    pub fn stalled(&mut self, now: Now, from: UtcNanos) {
-        self.watchdog.stalled(now, from);
+    /// Nothing was taken in since `from`.
+    pub fn stalled(&mut self, now: Now, from: UtcNanos, reason: &str) {
+        self.watchdog.stalled(now, from, reason);
     }
 
     /// Judges who is due, logs what came of all that happened, and hands the rest out.

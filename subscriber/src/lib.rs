@@ -10,6 +10,7 @@ mod config;
 mod export;
 mod follower;
 mod history;
+mod holding;
 mod http;
 mod influx;
 mod intake;

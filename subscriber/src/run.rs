@@ -22,6 +22,7 @@ use crate::follower::{self, Follower, Following, Lag};
 use crate::history::History;
 use crate::http::{self, Joints, Listener};
 use crate::influx::Influx;
+use crate::holding::{self, Holding};
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::Memory;
@@ -130,6 +131,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let askable: Vec<_> = askers.iter().map(Option::is_some).collect();
     let service = Service::new(
         Wiring {
+            holding: Holding::new(&log, PENDING_BYTES, holding::AT_MOST),
             intake: Intake::new(watchdog, log, PENDING_BYTES, askable),
             incoming,
             commands: asked,

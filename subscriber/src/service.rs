@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::{self, Announcer};
 use crate::board::{Handover, LinkView};
 use crate::command::{Changed, Command};
+use crate::holding::Holding;
 use crate::intake::{Effect, Finding, Intake};
 use crate::memory::Memory;
 use crate::pace::Pace;
@@ -31,11 +32,16 @@ use crate::systemd::Systemd;
 /// A deadline that is passed by more than this shows that the loop did not run.
 pub const STALL: Duration = Duration::from_secs(1);
 
+/// Links that were held back by more than this may have messages waiting that came in time.
+const LONG_HELD: Duration = Duration::from_millis(100);
+
 /// What the loop is given.
 #[derive(Debug)]
 pub struct Wiring {
     /// The watchdog and the log.
     pub intake: Intake,
+    /// When the links are held back.
+    pub holding: Holding,
     /// What comes from the links.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What is asked of the loop.
@@ -62,6 +68,7 @@ pub struct Wiring {
 #[derive(Debug)]
 pub struct Service {
     intake: Intake,
+    holding: Holding,
     incoming: mpsc::Receiver<Incoming>,
     /// Probes answer here. 1,024 waiting answers hold them up, never the loop.
     findings: mpsc::Receiver<Finding>,
@@ -84,6 +91,7 @@ impl Service {
         let receipts = Receipts::start(wiring.intake.log().handle().clone(), wiring.sync);
         Self {
             intake: wiring.intake,
+            holding: wiring.holding,
             incoming: wiring.incoming,
             findings,
             commands: wiring.commands,
@@ -107,6 +115,7 @@ impl Service {
         // All is open and the loop has turned: from now on it watches, as far as its links are up.
         self.systemd.ready();
         loop {
+            self.hold().await;
             let deadline = self.next_deadline();
             // Biased: findings are rare and must not wait behind a flood; deadlines are looked at after every event.
             let event = tokio::select! {
@@ -120,10 +129,7 @@ impl Service {
             let now = Clock.now();
             let late = now.monotonic.since(deadline);
             if late > STALL {
-                self.intake.stalled(now, now.utc_at(deadline));
-                if let Some(board) = &self.board {
-                    board.stalled(late);
-                }
+                self.stalled(now, deadline, "the watchdog itself did not run");
             }
             if let (Some(board), Event::Finding(_) | Event::Command(_) | Event::Incoming(_)) = (&mut self.board, &event)
             {
@@ -140,6 +146,24 @@ impl Service {
         }
         self.systemd.stopping();
         self.finish()
+    }
+
+    /// Stands still while the log's disk is slow.
+    async fn hold(&mut self) {
+        if let Some(since) = self.holding.for_room(self.intake.log()).await {
+            let now = Clock.now();
+            if now.monotonic.since(since.monotonic) > LONG_HELD {
+                self.stalled(now, since.monotonic, "the disk of the watchdog's log was slow");
+            }
+        }
+    }
+
+    /// Nothing was taken in since `from`.
+    fn stalled(&mut self, now: Now, from: Monotonic, reason: &str) {
+        self.intake.stalled(now, now.utc_at(from), reason);
+        if let Some(board) = &self.board {
+            board.stalled(now.monotonic.since(from));
+        }
     }
 
     fn next_deadline(&self) -> Monotonic {
@@ -276,3 +300,6 @@ enum Event {
     Incoming(Incoming),
     Deadline,
 }
+
+#[cfg(test)]
+mod tests;

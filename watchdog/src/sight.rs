@@ -98,12 +98,12 @@ impl Watchdog {
         publisher.stop_watching();
     }
 
-    /// The watchdog did not run since `from` (its host was overloaded or it was stopped): messages may be waiting that
-    /// came in time, so they are taken in before anybody is judged.
-    pub fn stalled(&mut self, now: Now, from: UtcNanos) {
+    /// The watchdog took nothing in since `from` (its host was overloaded, or it was stopped, or its disk was slow): messages
+    /// may be waiting that came in time, so they are taken in before anybody is judged. The reason is for people.
+    pub fn stalled(&mut self, now: Now, from: UtcNanos, reason: &str) {
         self.settled_at = now.monotonic.plus(self.rules.settle);
         self.learns_since = now.monotonic;
-        let reason = "the watchdog itself did not run".to_owned();
+        let reason = reason.to_owned();
         self.outputs.push(Output::Unwatched(Unwatched { link: None, from, to: now.utc.max(from), reason }));
     }
 

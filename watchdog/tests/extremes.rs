@@ -166,7 +166,7 @@ impl Table {
             }
             Call::LinkUp(link) => watchdog.link_up(now, LinkNumber(link)),
             Call::LinkDown(link) => watchdog.link_down(now, LinkNumber(link), "down"),
-            Call::Stalled(from) => watchdog.stalled(now, UtcNanos(from)),
+            Call::Stalled(from) => watchdog.stalled(now, UtcNanos(from), "the watchdog itself did not run"),
             Call::Pause(publisher, span) => drop(watchdog.pause(now, PUBLISHERS[publisher], span)),
             Call::Resume(publisher) => drop(watchdog.resume_watching(now, PUBLISHERS[publisher])),
             Call::Exited(publisher, process, fact) => {

@@ -259,7 +259,7 @@ impl World {
         }
         if late > STALL {
             let from = now.utc_at(self.watch.awaited);
-            self.intake().stalled(now, from);
+            self.intake().stalled(now, from, "the watchdog itself did not run");
             self.ledger.stalled(now);
             self.truth.stalled(self.now);
         }

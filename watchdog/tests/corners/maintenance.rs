@@ -13,7 +13,7 @@ fn maintenance_that_ends_while_messages_settle_is_judged_after_that() {
     bench.then(0, |watchdog, now| watchdog.link_up(now, FIRST));
     bench.hear(0, FIRST, &of(process(7, 2)));
     bench.then(10, |watchdog, now| watchdog.pause(now, "light", None));
-    bench.then(100, |watchdog, now| watchdog.stalled(now, at(90).utc));
+    bench.then(100, |watchdog, now| watchdog.stalled(now, at(90).utc, "the watchdog itself did not run"));
     assert_eq!(bench.then(100, |watchdog, now| watchdog.resume_watching(now, "light")), State::Paused);
     assert_eq!(bench.then(101, |_, _| ()), State::Unknown);
 }

@@ -177,7 +177,7 @@ impl Desk {
 
     pub fn wake(&mut self, now: Now, processes: &Processes) {
         let (Some(from), Some(watchdog)) = (self.stalled.take(), &mut self.watchdog) else { return };
-        watchdog.stalled(now, from);
+        watchdog.stalled(now, from, "the watchdog itself did not run");
         self.ledger.stalled(now);
         for news in std::mem::take(&mut self.waiting) {
             self.take(now, news, processes);
