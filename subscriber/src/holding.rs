@@ -41,9 +41,7 @@ impl Holding {
             return None;
         }
         let since = Clock.now();
-        let room = async {
-            while log.pending_bytes() > self.above && self.progress.changed().await.is_ok() {}
-        };
+        let room = async { while log.pending_bytes() > self.above && self.progress.changed().await.is_ok() {} };
         self.gave_up = tokio::time::timeout(self.at_most, room).await.is_err();
         Some(since)
     }

@@ -9,10 +9,12 @@ mod codec;
 mod envelope;
 mod error;
 mod message;
+mod ping;
 mod plain;
 mod process;
 mod publisher;
 mod resend;
+mod target;
 mod time;
 mod topic;
 mod value;
@@ -22,9 +24,13 @@ pub use codec::decode_by_serde;
 pub use codec::{Encoding, decode, encode};
 pub use error::DecodeError;
 pub use message::{Body, Header, Message, Reading};
+pub use ping::{
+    AGENT_PREFIX, PING_PREFIX, PingError, WATCH_TOPIC, agent, agent_name, decode_ping, encode_swarming, field,
+};
 pub use process::{BootId, HostId, ProcessIdentity};
 pub use publisher::{InvalidPublisherId, PublisherId};
 pub use resend::{Inbox, InvalidInbox, MAX_RESEND_BYTES, ResendError, ResendGone, ResendRequest, Resent, Wanted};
+pub use target::{InvalidTarget, Probe, Target};
 pub use time::{Monotonic, Now, UtcNanos};
 pub use topic::{Kind, Topic, TopicError};
 pub use value::{Fields, Value};

@@ -74,6 +74,15 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl<'a> IntoIterator for Fields<'a> {
+    type Item = (Cow<'a, str>, Value<'a>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 impl<'a> FromIterator<(Cow<'a, str>, Value<'a>)> for Fields<'a> {
     fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Value<'a>)>>(fields: I) -> Self {
         let mut collected = Self::new();
