@@ -32,6 +32,7 @@ mod sets;
 mod simulate;
 mod standby;
 mod store;
+mod swarm;
 mod systemd;
 mod table;
 mod threshold;

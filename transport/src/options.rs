@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::Kind;
+use lastbeat_wire::{Kind, PING_PREFIX};
 
 /// What a publisher's end is told.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Default for SubscribeOptions {
         Self {
             client: "subscriber".to_owned(),
             keepalive: Duration::from_secs(10),
-            topics: Kind::ALL.into_iter().map(|kind| kind.prefix().to_owned()).collect(),
+            topics: Kind::ALL.into_iter().map(Kind::prefix).chain([PING_PREFIX]).map(str::to_owned).collect(),
             high_water_mark: 100_000,
             session: Session::Kept,
         }
