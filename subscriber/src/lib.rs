@@ -35,6 +35,7 @@ mod store;
 mod swarm;
 mod systemd;
 mod table;
+mod targets;
 mod threshold;
 mod thresholds;
 mod told;

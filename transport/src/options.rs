@@ -17,11 +17,19 @@ pub struct PublishOptions {
     /// Most messages held here for a receiver that is slow (ZeroMQ, each peer) or has not acknowledged (MQTT); from
     /// there on nothing is taken. What ZeroMQ holds at the moment a link breaks is lost, so more is not better.
     pub high_water_mark: usize,
+    /// Whether an MQTT broker is to keep what is sent, for whoever comes later. ZeroMQ keeps nothing.
+    pub retain: bool,
 }
 
 impl Default for PublishOptions {
     fn default() -> Self {
-        Self { client: "publisher".to_owned(), will: None, keepalive: Duration::from_secs(10), high_water_mark: 1_000 }
+        Self {
+            client: "publisher".to_owned(),
+            will: None,
+            keepalive: Duration::from_secs(10),
+            high_water_mark: 1_000,
+            retain: false,
+        }
     }
 }
 

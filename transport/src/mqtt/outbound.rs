@@ -29,6 +29,7 @@ const MOST_INFLIGHT: usize = 60_000;
 /// Opens a publisher's end.
 pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
     let inflight = options.high_water_mark.clamp(1, MOST_INFLIGHT);
+    let retain = options.retain;
     let wanted = Wanted {
         client_id: format!("lastbeat-pub-{}", options.client),
         keepalive: options.keepalive,
@@ -48,7 +49,7 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { client, shared, inflight, taken: 0, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { client, shared, inflight, retain, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -150,6 +151,7 @@ struct MqttOutbound {
     client: AsyncClient,
     shared: Arc<Shared>,
     inflight: usize,
+    retain: bool,
     taken: u64,
     place: String,
     stop: CancellationToken,
@@ -167,7 +169,7 @@ impl Outbound for MqttOutbound {
                 return Err(TransportError::Refused { place: self.place.clone(), reason: reason.clone() });
             }
         }
-        let message = Message::new(topic, payload, QOS_1);
+        let message = if self.retain { Message::new_retained } else { Message::new }(topic, payload, QOS_1);
         match self.client.try_publish(message.clone()) {
             Ok(token) => state.unacknowledged.push_back(Sent { message, token: Some(token) }),
             // The connector hears of it too, and connects again.
