@@ -156,7 +156,9 @@ mod tests {
         let (pipe, reader) = std::sync::mpsc::sync_channel(0);
         let outlet = Outlet::start("test", Pipe(pipe)).unwrap();
         let lines: Vec<_> = (0..1000).map(|number| format!("{number}\n")).collect();
-        lines.iter().for_each(|line| outlet.put(line.clone().into_bytes()));
+        for line in &lines {
+            outlet.put(line.clone().into_bytes());
+        }
         // How many waited already when the first was taken is up to the thread; all others do while that is read.
         let (first, others) = (reader.recv().unwrap(), lines.concat().into_bytes());
         if first.len() < others.len() {

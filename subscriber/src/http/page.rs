@@ -36,7 +36,11 @@ pub async fn serve(request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let name = if path == "/" || path == "/swarm" || path.starts_with("/p/") { "index.html" } else { path.trim_start_matches('/') };
+    let name = if path == "/" || path == "/swarm" || path.starts_with("/p/") {
+        "index.html"
+    } else {
+        path.trim_start_matches('/')
+    };
     match Files::get(name) {
         Some(file) => answer(name, file, request.headers()),
         None if name == "index.html" => Html(WITHOUT).into_response(),
