@@ -17,11 +17,21 @@ pub struct PublishOptions {
     /// Most messages held here for a receiver that is slow (ZeroMQ, each peer) or has not acknowledged (MQTT); from
     /// there on nothing is taken. What ZeroMQ holds at the moment a link breaks is lost, so more is not better.
     pub high_water_mark: usize,
+    /// What to listen to at whichever MQTT broker this publisher is connected to, for
+    /// [`Outbound::told`](crate::Outbound::told): topics or MQTT's filters, and one that ends in a slash stands for all that
+    /// begin with it. ZeroMQ ignores it.
+    pub listen: Vec<String>,
 }
 
 impl Default for PublishOptions {
     fn default() -> Self {
-        Self { client: "publisher".to_owned(), will: None, keepalive: Duration::from_secs(10), high_water_mark: 1_000 }
+        Self {
+            client: "publisher".to_owned(),
+            will: None,
+            keepalive: Duration::from_secs(10),
+            high_water_mark: 1_000,
+            listen: Vec::new(),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         flow::{Flow, GATHER},
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
-        relay::Shared,
+        relay::{Recipient, Shared},
     },
 };
 
@@ -97,7 +97,7 @@ impl<'a> Inward<'a> {
                 Err(_) => match self.pulse.silent() {
                     Silence::Ask => self.asking.relay.notify_one(),
                     Silence::Gone => {
-                        self.shared.failed(format!("{}: the broker does not answer", self.shared.host_and_port));
+                        self.shared.failed(format!("{}: the broker did not answer in time", self.shared.host_and_port));
                         return None;
                     }
                 },
@@ -108,7 +108,6 @@ impl<'a> Inward<'a> {
     /// Whether anybody wants them.
     async fn hand(&mut self, messages: Messages) -> bool {
         let Messages { mut batch, numbers } = messages;
-        let Some(listener) = &self.shared.listener else { return true };
         if !numbers.is_empty() {
             let mut owed = Owed { numbers, since: Instant::now(), receipt: None };
             if !batch.is_empty() {
@@ -119,7 +118,10 @@ impl<'a> Inward<'a> {
                 return false;
             }
         }
-        batch.is_empty() || listener.hand(batch).await.is_ok()
+        match self.shared.listener() {
+            Some(listener) if !batch.is_empty() => listener.hand(batch).await.is_ok(),
+            _ => true,
+        }
     }
 }
 
@@ -133,10 +135,14 @@ struct Messages {
 impl Messages {
     fn add(&mut self, message: Publish<'_>, shared: &Shared) {
         self.numbers.extend(message.number);
-        // `sensor/#` also stands for `sensor`.
-        if shared.listener.as_ref().is_some_and(|listener| listener.wants(message.topic)) {
-            let (topic, payload) = (message.topic, message.payload);
-            self.batch.push(Delivery { topic, payload, retained: message.retained, resent: false });
+        let Publish { topic, payload, retained, .. } = message;
+        match &shared.recipient {
+            // `sensor/#` also stands for `sensor`.
+            Recipient::Subscriber(listener) if listener.wants(topic) => {
+                self.batch.push(Delivery { topic, payload, retained, resent: false });
+            }
+            Recipient::Subscriber(_) => {}
+            Recipient::Publisher(heard) => heard.take(topic, payload, retained),
         }
     }
 }
