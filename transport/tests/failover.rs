@@ -10,7 +10,14 @@ mod log;
 #[path = "conformance/mosquitto.rs"]
 mod mosquitto;
 
-use std::{collections::BTreeSet, fs, net::TcpListener, process::Command, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use certificates::{Authority, Certificate, shown};
 use lastbeat_host::Clock;
@@ -91,7 +98,7 @@ fn the_first_that_is_there_is_used_and_each_move_is_logged_once_with_its_reason(
         assert!(line.contains(&format!("; trying {first}")), "{line}");
     }
     for (left, next, to) in [(&first, &second, &second), (&second, &away, &first)] {
-        let lost = log.lines(&[&format!("WARN message=no link with {left}: the broker is gone")]);
+        let lost = log.lines(&[&format!("WARN message=no link with {left}: the broker has ended the connection")]);
         assert!(lost.len() == 1 && lost[0].contains(&format!("; trying {next}")), "{lost:?}");
         let moved = log.lines(&[&format!("INFO message=moved from {left} to {to}, after "), " s without a link"]);
         assert_eq!(moved.len(), 1, "{moved:?}");
@@ -274,17 +281,59 @@ fn what_is_retained_and_what_is_sent_on_a_topic_listened_to_is_told_at_each_brok
 }
 
 #[test]
+fn a_broker_that_is_not_available_is_left_for_the_next_and_its_return_code_is_told() {
+    let log = Log::start();
+    let unavailable = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", unavailable.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (mut client, _) = unavailable.accept().unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        client.write_all(&[0x20, 2, 0, 3]).unwrap();
+    });
+    let broker = Mosquitto::new("");
+    let publisher = open(&[&url, &broker.url()], options("unavailable"));
+    wait_for_peer(&*publisher, &broker.url());
+    asked.join().unwrap();
+    let lines = log.lines(&[&format!("no link with {url}: "), "return code 3"]);
+    assert_eq!(lines.len(), 1, "{:?}", log.lines(&[&url]));
+}
+
+/// Answers one client, and refuses each subscription.
+fn refuse_subscriptions(broker: &TcpListener) -> io::Result<()> {
+    let (mut client, _) = broker.accept()?;
+    loop {
+        let mut head = [0; 2];
+        client.read_exact(&mut head)?;
+        assert!(head[1] < 128, "no packet of this test is longer");
+        let mut rest = vec![0; head[1].into()];
+        client.read_exact(&mut rest)?;
+        match head[0] {
+            0x10 => client.write_all(&[0x20, 2, 0, 0])?,
+            0x82 => client.write_all(&[0x90, 3, rest[0], rest[1], 0x80])?,
+            0x32 => {
+                let number = 2 + usize::from(rest[1]);
+                client.write_all(&[0x40, 2, rest[number], rest[number + 1]])?;
+            }
+            0xc0 => client.write_all(&[0xd0, 0])?,
+            _ => return Ok(()),
+        }
+    }
+}
+
+#[test]
 fn a_broker_that_does_not_let_us_listen_is_published_to() {
     let log = Log::start();
-    let mut broker = Mosquitto::new("acl_file {folder}/acl");
-    fs::write(broker.folder().join("acl"), "topic write sensor/#\ntopic read sensor/#\n").unwrap();
-    broker.start();
+    let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", broker.local_addr().unwrap());
+    let broker = thread::spawn(move || refuse_subscriptions(&broker));
     let listening = PublishOptions { listen: vec!["watch".to_owned()], ..options("deaf") };
-    let mut publisher = open(&[&broker.url()], listening);
+    let mut publisher = open(&[&url], listening);
     send(&mut *publisher, "sensor/1", b"");
     assert_eq!(publisher.close(PATIENCE).0, 0);
-    // Mosquitto 2.0 grants it and sends nothing; where a broker says no, that is told.
-    assert!(log.lines(&[&broker.url(), "no link"]).is_empty());
+    broker.join().unwrap().unwrap();
+    let refused = log.lines(&[&format!("WARN message={url} does not let us listen to watch: ")]);
+    assert_eq!(refused.len(), 1, "{:?}", log.lines(&[&url]));
+    assert_eq!(log.lines(&[&url, "no link"]), [] as [String; 0]);
 }
 
 #[test]
@@ -311,12 +360,16 @@ fn brokers_may_have_addresses_of_both_kinds_and_names_that_do_not_exist() {
     let mut six = Mosquitto::new(&format!("listener {port} ::1"));
     let mut four = Mosquitto::new("");
     let (url_six, url_four) = (format!("mqtt://[::1]:{port}"), four.url());
+    // Its second port is open a moment later than its first.
+    let listens_on_six = || until("it listens", || TcpStream::connect(("::1", port)).is_ok());
+    listens_on_six();
     let mut publisher = open(&["mqtt://no-such-host.invalid", &url_six, &url_four], options("six"));
     wait_for_peer(&*publisher, &url_six);
     send(&mut *publisher, "sensor/six", b"");
     six.terminate();
     wait_for_peer(&*publisher, &url_four);
     six.start();
+    listens_on_six();
     four.terminate();
     wait_for_peer(&*publisher, &url_six);
     send(&mut *publisher, "sensor/six", b"");

@@ -77,11 +77,15 @@ impl Broker {
         token: impl Future<Output = Result<T, Error>>,
         limit: Option<Duration>,
     ) -> Result<T, Failure> {
+        self.unless_stopped(token, limit)?.map_err(|error| failure(&error))
+    }
+
+    fn unless_stopped<T>(&self, answer: impl Future<Output = T>, limit: Option<Duration>) -> Result<T, Failure> {
         let stoppable = async {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Err(Failure::Stopped),
-                answer = token => answer.map_err(|error| failure(&error)),
+                answer = answer => Ok(answer),
             }
         };
         wait_for(stoppable, limit).unwrap_or_else(|| Err(Failure::Broken("the broker does not answer".to_owned())))
@@ -92,27 +96,20 @@ impl Broker {
         // An earlier try had got as far as this and failed afterwards.
         self.leave();
         // The library gives up by itself in time.
-        let connected = self.answer(self.client.connect(self.options.clone()), None);
-        // The library only knows that the relay has hung up.
-        let response = match (connected, self.relay.take_error()) {
-            (Err(Failure::Broken(_)), Some(error)) => return Err(Failure::Broken(error)),
-            (connected, _) => connected?,
-        };
+        let connected = self.unless_stopped(self.client.connect(self.options.clone()), None)?;
+        let response = connected.map_err(|error| match (&error, self.relay.take_error()) {
+            // What the broker says counts for more than that it then hangs up.
+            (Error::ConnectReturn(_), _) | (_, None) => failure(&error),
+            // The library only knows that the relay has hung up.
+            (_, Some(reason)) => Failure::Broken(reason),
+        })?;
         Ok(response.connect_response().is_some_and(|response| response.session_present))
     }
 
     pub(super) fn wait_until_lost(&self) -> Failure {
         loop {
-            let lost = async {
-                tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => true,
-                    () = self.lost.notified() => false,
-                }
-            };
-            let stopped = wait_for(lost, None).expect("invariant: without a limit there is an output");
-            if stopped {
-                return Failure::Stopped;
+            if let Err(stopped) = self.unless_stopped(self.lost.notified(), None) {
+                return stopped;
             }
             // It may be the loss of an earlier connection that was told of late.
             if !self.client.is_connected() {

@@ -195,7 +195,7 @@ impl PublishingEnd {
         let without = Clock.now().monotonic.since(self.without_link_since).as_secs_f64();
         match self.last.replace(Arc::clone(place)) {
             Some(last) if last == *place => {
-                tracing::info!("linked with {place} again, after {without:.1} s without a link")
+                tracing::info!("linked with {place} again, after {without:.1} s without a link");
             }
             Some(last) => tracing::info!("moved from {last} to {place}, after {without:.1} s without a link"),
             None => tracing::info!("linked with {place}"),

@@ -16,17 +16,17 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static START: Once = Once::new();
 
 /// Where all events of this crate go, whichever thread they are from. Tests of one process share it: look for what is yours.
-pub struct Log;
+pub struct Log(&'static Mutex<Vec<String>>);
 
 impl Log {
     pub fn start() -> Self {
         START.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
-        Self
+        Self(&LINES)
     }
 
     /// The lines that contain all of `parts`, the oldest first.
     pub fn lines(&self, parts: &[&str]) -> Vec<String> {
-        let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).cloned().collect()
     }
 }

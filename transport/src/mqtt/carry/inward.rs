@@ -47,7 +47,7 @@ impl<'a> Inward<'a> {
         let mut packets = Packets::default();
         let mut out = Vec::new();
         loop {
-            let Some(length) = self.read(&mut buffer).await.filter(|length| *length > 0) else { break };
+            let Some(length) = self.read(&mut buffer).await else { break };
             out.clear();
             // A broker that sends is there, and its answer may stand behind many messages, which the library does not see.
             if self.asking.library.swap(false, Relaxed) {
@@ -71,7 +71,7 @@ impl<'a> Inward<'a> {
                 std::thread::park_timeout(GATHER);
             }
             if let Err(error) = taken {
-                tracing::warn!(broker = %self.shared.host_and_port, "what answers there is no MQTT broker: {error}");
+                self.shared.failed(format!("what answers is no MQTT broker: {error}"));
                 return Err(Cut::Malformed);
             }
         }
@@ -84,20 +84,24 @@ impl<'a> Inward<'a> {
     async fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         loop {
             match timeout(self.pulse.limit(), self.far_in.read(buffer)).await {
+                Ok(Ok(0)) => {
+                    self.shared.failed("the broker has ended the connection".to_owned());
+                    return None;
+                }
                 Ok(Ok(length)) => {
                     self.pulse.heard();
                     return Some(length);
                 }
                 Ok(Err(error)) => {
-                    if let Some(reason) = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error)) {
-                        self.shared.failed(reason);
-                    }
+                    let of_tls = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error));
+                    self.shared
+                        .failed(of_tls.unwrap_or_else(|| format!("the connection with the broker broke: {error}")));
                     return None;
                 }
                 Err(_) => match self.pulse.silent() {
                     Silence::Ask => self.asking.relay.notify_one(),
                     Silence::Gone => {
-                        self.shared.failed(format!("{}: the broker did not answer in time", self.shared.host_and_port));
+                        self.shared.failed("the broker did not answer in time".to_owned());
                         return None;
                     }
                 },
