@@ -12,6 +12,9 @@ pub enum TransportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A publisher that was given no broker.
+    #[error("no broker is given")]
+    NoBroker,
     /// A message that no subscriber would take.
     #[error("message on {topic:?} has {bytes} bytes, more than {limit}")]
     TooLarge {

@@ -26,7 +26,7 @@ pub use error::TransportError;
 #[doc(hidden)]
 pub use mqtt::packets::{Malformed, Packet, Packets, Publish};
 pub use options::{PublishOptions, Session, SubscribeOptions};
-pub use outbound::{Handed, Outbound, Unsent};
+pub use outbound::{Handed, Outbound, Told, Unsent};
 pub use subscription::Subscription;
 
 /// Opens a publisher's end. A peer that isn't there yet is no error: it is tried again for as long as the end lives.
@@ -36,9 +36,32 @@ pub use subscription::Subscription;
 pub fn publish(endpoint: &Endpoint, options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
     match endpoint {
         Endpoint::Zmq(zmq) => zeromq::publish(zmq, &options),
-        Endpoint::Mqtt(mqtt) => mqtt::publish(mqtt, options),
+        Endpoint::Mqtt(mqtt) => mqtt::publish(std::slice::from_ref(mqtt), options),
         Endpoint::Memory(name) => Ok(memory::publish(name, &options)),
     }
+}
+
+/// Opens a publisher's end over several MQTT brokers, of which it is connected to one at a time: the first that lets it in, in
+/// the order given. When that one is gone it goes on to the next at once, and from the last to the first, and sends again what
+/// the old one had not acknowledged; once none could be reached it waits before it tries them again. One that refuses a
+/// password is let be for a minute.
+///
+/// # Errors
+/// What trying again can't mend: no broker, or one whose URL is not MQTT; a file of its TLS that can't be used; options that
+/// the transport refuses.
+pub fn publish_to_one_of(endpoints: &[Endpoint], options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
+    let mqtt = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Mqtt(mqtt) => Ok(mqtt.clone()),
+        Endpoint::Zmq(_) | Endpoint::Memory(_) => Err(TransportError::Url {
+            url: endpoint.to_string(),
+            reason: "is not MQTT: only of mqtt:// and mqtts:// brokers may there be several to go to".to_owned(),
+        }),
+    };
+    let brokers: Vec<_> = endpoints.iter().map(mqtt).collect::<Result<_, _>>()?;
+    if brokers.is_empty() {
+        return Err(TransportError::NoBroker);
+    }
+    mqtt::publish(&brokers, options)
 }
 
 /// Opens a subscriber's end. From now on `incoming` gets what happens on the link, marked with `link`; while it is full,

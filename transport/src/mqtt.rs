@@ -3,14 +3,17 @@
 //! 3.1.1 and not 5: every broker speaks it, and nothing that 5 adds is needed here. The client library runs one thread
 //! for receiving and one for sending for all clients of a process, and holds its lock while it calls us.
 
+mod broker;
 mod carry;
 mod connector;
 mod flow;
+mod heard;
 mod outbound;
 mod own;
 pub mod packets;
 mod pulse;
 mod relay;
+mod rounds;
 mod subscriber;
 mod tls;
 

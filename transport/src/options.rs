@@ -19,6 +19,10 @@ pub struct PublishOptions {
     pub high_water_mark: usize,
     /// Whether an MQTT broker is to keep what is sent, for whoever comes later. ZeroMQ keeps nothing.
     pub retain: bool,
+    /// What to listen to at whichever MQTT broker this publisher is connected to, for
+    /// [`Outbound::told`](crate::Outbound::told): topics or MQTT's filters, and one that ends in a slash stands for all that
+    /// begin with it. ZeroMQ ignores it.
+    pub listen: Vec<String>,
 }
 
 impl Default for PublishOptions {
@@ -29,6 +33,7 @@ impl Default for PublishOptions {
             keepalive: Duration::from_secs(10),
             high_water_mark: 1_000,
             retain: false,
+            listen: Vec::new(),
         }
     }
 }

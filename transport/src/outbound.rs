@@ -19,6 +19,17 @@ pub enum Handed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsent(pub u64);
 
+/// What came on a topic that a publisher listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Where it was sent.
+    pub topic: String,
+    /// A mebibyte at most; what is larger is passed over.
+    pub payload: Vec<u8>,
+    /// Whether the broker kept it from earlier.
+    pub retained: bool,
+}
+
 /// A publisher's end of a transport. It reconnects by itself, with capped backoff and jitter, for as long as it lives.
 pub trait Outbound: Send {
     /// Hands one message over, without waiting.
@@ -35,6 +46,19 @@ pub trait Outbound: Send {
     /// oldest first; of too many the oldest are passed over. Never waits; empty where the transport acknowledges.
     fn requests(&mut self) -> Vec<ResendRequest> {
         Vec::new()
+    }
+
+    /// What came on the topics of [`PublishOptions::listen`](crate::PublishOptions::listen), the oldest first, each once. Of more
+    /// than 64, or than two mebibytes, the oldest are passed over. Never waits, and nothing wakes who waits for it; empty where
+    /// the transport is not MQTT.
+    fn told(&mut self) -> Vec<Told> {
+        Vec::new()
+    }
+
+    /// For people: the broker it is connected to now, its URL without the password. `None` while there is none, and where the
+    /// transport is not MQTT.
+    fn peer(&self) -> Option<String> {
+        None
     }
 
     /// Of all messages taken so far, counted from the first in their order, how many the caller need not keep: those

@@ -84,7 +84,7 @@ impl Connection {
             () = cut.cancelled() => Ok(()),
             ended = async { tokio::try_join!(outward, inward.run()) } => ended.map(drop),
         };
-        if let (Err(Cut::NotKept), Some(listener)) = (ended, &shared.listener) {
+        if let (Err(Cut::NotKept), Some(listener)) = (ended, shared.listener()) {
             listener.say_down("a message could not be kept; the broker will deliver it again").await;
         }
     }

@@ -1,4 +1,5 @@
-//! A publisher's end over MQTT: holds what the broker has not acknowledged, and sends it again on the next connection.
+//! A publisher's end over MQTT: holds what the broker has not acknowledged, and sends it again on the next connection, whichever
+//! of its brokers that is with.
 
 use std::{
     collections::VecDeque,
@@ -10,24 +11,33 @@ use std::{
 };
 
 use lastbeat_host::Clock;
+use lastbeat_wire::Monotonic;
 use paho_mqtt::{AsyncClient, DeliveryToken, Error, Message, QOS_1};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Wanted, client, connect_options,
-    connector::{self, Connector, End, Failure},
-    relay::Relay,
+    Wanted,
+    broker::{ANSWER_LIMIT, Broker, Failure},
+    connector::{Connector, Down, End},
+    heard::Heard,
+    relay::Recipient,
+    rounds,
+    subscriber::mqtt_filter,
 };
 use crate::{
-    Handed, MqttEndpoint, Outbound, PublishOptions, TransportError, Unsent, outbound::check_size, waiting::wait_for,
+    Handed, MqttEndpoint, Outbound, PublishOptions, Told, TransportError, Unsent, outbound::check_size,
+    waiting::wait_for,
 };
 
 /// MQTT numbers what is under way with 16 bits.
 const MOST_INFLIGHT: usize = 60_000;
 
-/// Opens a publisher's end.
-pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Result<Box<dyn Outbound>, TransportError> {
+/// Opens a publisher's end with one broker, or with one of several at a time.
+pub(crate) fn publish(
+    endpoints: &[MqttEndpoint],
+    options: PublishOptions,
+) -> Result<Box<dyn Outbound>, TransportError> {
     let inflight = options.high_water_mark.clamp(1, MOST_INFLIGHT);
     let retain = options.retain;
     let wanted = Wanted {
@@ -38,18 +48,26 @@ pub(crate) fn publish(endpoint: &MqttEndpoint, options: PublishOptions) -> Resul
         keeps_session: false,
         will: options.will,
     };
-    let relay = Relay::start(endpoint, wanted.keepalive, None)?;
-    let client = client(endpoint, &wanted, &relay)?;
     let stop = CancellationToken::new();
-    let connector = Connector::new(client.clone(), relay, connect_options(endpoint, &wanted), stop.clone());
+    let heard = Arc::new(Heard::default());
+    let broker = |endpoint| Broker::new(endpoint, &wanted, Recipient::Publisher(Arc::clone(&heard)), stop.clone());
+    let brokers: Vec<_> = endpoints.iter().enumerate().map(broker).collect::<Result<_, _>>()?;
+    let ways: Vec<_> = brokers.iter().map(|broker| (Arc::clone(&broker.place), broker.client.clone())).collect();
+    let place = ways.iter().map(|(place, _)| &**place).collect::<Vec<_>>().join(", ");
+    let connector = Connector::new(brokers, stop.clone());
     let shared = Arc::new(Shared::default());
-    let end = PublishingEnd { shared: Arc::clone(&shared), longest_wait: longest_wait(wanted.keepalive) };
-    let place = endpoint.to_string();
+    let end = PublishingEnd {
+        shared: Arc::clone(&shared),
+        listen: options.listen.iter().map(|topic| mqtt_filter(topic)).collect(),
+        longest_wait: longest_wait(wanted.keepalive),
+        last: None,
+        without_link_since: Clock.now().monotonic,
+    };
     let thread = thread::Builder::new()
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { client, shared, inflight, retain, taken: 0, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { ways, shared, heard, inflight, retain, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -71,7 +89,9 @@ struct State {
 enum Link {
     #[default]
     Down,
-    Up,
+    /// With the broker of this number.
+    Up(usize),
+    /// No broker lets us in.
     Refused(String),
 }
 
@@ -112,34 +132,43 @@ impl Shared {
 
 struct PublishingEnd {
     shared: Arc<Shared>,
+    /// MQTT's filters.
+    listen: Vec<String>,
     longest_wait: Duration,
+    /// The broker that the last link was with.
+    last: Option<Arc<str>>,
+    without_link_since: Monotonic,
 }
 
 /// Who is to be heard within a threshold is back within a fifth of it.
 fn longest_wait(keepalive: Duration) -> Duration {
-    keepalive.clamp(Duration::from_millis(500), connector::LONGEST_WAIT)
+    keepalive.clamp(Duration::from_millis(500), rounds::LONGEST_WAIT)
 }
 
 impl End for PublishingEnd {
-    fn up(&mut self, connector: &Connector, _session_kept: bool) -> Result<(), Failure> {
-        let mut state = self.shared.lock();
-        for sent in &mut state.unacknowledged {
-            let again = connector.client.try_publish(sent.message.clone());
+    fn up(&mut self, broker: &Broker, _session_kept: bool) -> Result<(), Failure> {
+        for sent in &mut self.shared.lock().unacknowledged {
+            let again = broker.client.try_publish(sent.message.clone());
             sent.token = Some(again.map_err(|error| Failure::Broken(format!("can't send again: {error}")))?);
         }
-        state.link = Link::Up;
-        drop(state);
+        self.listen(broker)?;
+        self.shared.lock().link = Link::Up(broker.number);
         self.shared.news.notify_one();
+        self.tell_of_move(broker);
         Ok(())
     }
 
-    fn down(&mut self, failure: &Failure) {
-        tracing::warn!("the link to the MQTT broker is down: {failure}");
-        self.shared.lock().link = match failure {
-            Failure::Refused(reason) => Link::Refused(reason.clone()),
-            Failure::Stopped | Failure::Broken(_) => Link::Down,
+    fn down(&mut self, down: &Down<'_>) {
+        let was_up = {
+            let link = down.refusal.clone().map_or(Link::Down, Link::Refused);
+            let before = std::mem::replace(&mut self.shared.lock().link, link);
+            matches!(before, Link::Up(_))
         };
         self.shared.news.notify_one();
+        if was_up {
+            self.without_link_since = Clock.now().monotonic;
+        }
+        tracing::warn!("{down}");
     }
 
     fn longest_wait(&self) -> Duration {
@@ -147,12 +176,43 @@ impl End for PublishingEnd {
     }
 }
 
+impl PublishingEnd {
+    /// A broker that does not let us listen is good enough to publish to.
+    fn listen(&self, broker: &Broker) -> Result<(), Failure> {
+        let asked: Vec<_> = self.listen.iter().map(|filter| (filter, broker.client.subscribe(filter, QOS_1))).collect();
+        for (filter, token) in asked {
+            if let Err(failure) = broker.answer(token, Some(ANSWER_LIMIT)) {
+                if failure == Failure::Stopped || !broker.client.is_connected() {
+                    return Err(failure);
+                }
+                tracing::warn!("{} does not let us listen to {filter}: {failure}", broker.place);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_of_move(&mut self, broker: &Broker) {
+        let place = &broker.place;
+        let without = Clock.now().monotonic.since(self.without_link_since).as_secs_f64();
+        match self.last.replace(Arc::clone(place)) {
+            Some(last) if last == *place => {
+                tracing::info!("linked with {place} again, after {without:.1} s without a link");
+            }
+            Some(last) => tracing::info!("moved from {last} to {place}, after {without:.1} s without a link"),
+            None => tracing::info!("linked with {place}"),
+        }
+    }
+}
+
 struct MqttOutbound {
-    client: AsyncClient,
+    /// The brokers by number, each with its URL for people.
+    ways: Vec<(Arc<str>, AsyncClient)>,
     shared: Arc<Shared>,
+    heard: Arc<Heard>,
     inflight: usize,
     retain: bool,
     taken: u64,
+    /// All of them, for people.
     place: String,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -162,20 +222,20 @@ impl Outbound for MqttOutbound {
     fn try_send(&mut self, topic: &str, payload: &[u8]) -> Result<Handed, TransportError> {
         check_size(topic, payload)?;
         let mut state = self.shared.settled();
-        match &state.link {
-            Link::Up if state.unacknowledged.len() < self.inflight => {}
-            Link::Up | Link::Down => return Ok(Handed::NotNow),
+        let (place, client) = match &state.link {
+            Link::Up(number) if state.unacknowledged.len() < self.inflight => &self.ways[*number],
+            Link::Up(_) | Link::Down => return Ok(Handed::NotNow),
             Link::Refused(reason) => {
                 return Err(TransportError::Refused { place: self.place.clone(), reason: reason.clone() });
             }
-        }
+        };
         let message = if self.retain { Message::new_retained } else { Message::new }(topic, payload, QOS_1);
-        match self.client.try_publish(message.clone()) {
+        match client.try_publish(message.clone()) {
             Ok(token) => state.unacknowledged.push_back(Sent { message, token: Some(token) }),
             // The connector hears of it too, and connects again.
             Err(Error::Publish(..)) => return Ok(Handed::NotNow),
             Err(source) => {
-                return Err(TransportError::Mqtt { place: self.place.clone(), doing: "can't publish", source });
+                return Err(TransportError::Mqtt { place: place.to_string(), doing: "can't publish", source });
             }
         }
         drop(state);
@@ -186,11 +246,22 @@ impl Outbound for MqttOutbound {
     fn wait_ready(&mut self, _topic: &str, limit: Duration) -> bool {
         let inflight = self.inflight;
         self.wait_until(limit, |state| match state.link {
-            Link::Up => state.unacknowledged.len() < inflight,
+            Link::Up(_) => state.unacknowledged.len() < inflight,
             // The next try says so.
             Link::Refused(_) => true,
             Link::Down => false,
         })
+    }
+
+    fn told(&mut self) -> Vec<Told> {
+        self.heard.give()
+    }
+
+    fn peer(&self) -> Option<String> {
+        match self.shared.lock().link {
+            Link::Up(number) => Some(self.ways[number].0.to_string()),
+            Link::Down | Link::Refused(_) => None,
+        }
     }
 
     fn settled(&mut self) -> u64 {

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     carry::{Connection, Far},
+    heard::Heard,
     own::is_ours,
     patience,
     subscriber::Listener,
@@ -51,13 +52,18 @@ pub(super) struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Who gets the messages that come from the broker.
+pub(super) enum Recipient {
+    Subscriber(Arc<Listener>),
+    Publisher(Arc<Heard>),
+}
+
 /// What the relay's thread and the others share.
 pub(super) struct Shared {
     pub(super) host_and_port: String,
     pub(super) tls: Option<TlsClient>,
     pub(super) keepalive: Duration,
-    /// Where messages go; a publisher gets none.
-    pub(super) listener: Option<Arc<Listener>>,
+    pub(super) recipient: Recipient,
     stop: CancellationToken,
     state: Mutex<State>,
 }
@@ -80,7 +86,7 @@ impl Relay {
     pub(super) fn start(
         endpoint: &MqttEndpoint,
         keepalive: Duration,
-        listener: Option<Arc<Listener>>,
+        recipient: Recipient,
     ) -> Result<Self, TransportError> {
         let tls = match &endpoint.security {
             Security::Plain => None,
@@ -93,7 +99,7 @@ impl Relay {
             host_and_port: format!("{}:{}", endpoint.host, endpoint.port),
             tls,
             keepalive,
-            listener,
+            recipient,
             stop: CancellationToken::new(),
             state: Mutex::default(),
         });
@@ -160,6 +166,13 @@ impl Shared {
     /// How long the broker may take to accept a connection, or bytes.
     pub(super) fn patience(&self) -> Duration {
         patience(self.keepalive)
+    }
+
+    pub(super) fn listener(&self) -> Option<&Listener> {
+        match &self.recipient {
+            Recipient::Subscriber(listener) => Some(listener),
+            Recipient::Publisher(_) => None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -237,10 +250,14 @@ fn from_this_process(near: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Connects to the first of a name's addresses that answers.
+/// Connects to the first of a name's addresses that answers. A resolver that does not answer is given twice as long as a
+/// broker, for it may have another one to ask.
 async fn connect(host_and_port: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host(host_and_port).await? {
+    let Ok(addresses) = timeout(patience * 2, lookup_host(host_and_port)).await else {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "looking up the name takes too long"));
+    };
+    for address in addresses? {
         match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(far)) => return Ok(far),
             Ok(Err(error)) => last = error,

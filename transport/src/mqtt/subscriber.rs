@@ -8,9 +8,10 @@ use tokio::sync::{Mutex, mpsc::Sender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Wanted, client, connect_options,
-    connector::{ANSWER_LIMIT, Connector, End, Failure},
-    relay::Relay,
+    Wanted,
+    broker::{ANSWER_LIMIT, Broker, Failure},
+    connector::{Connector, Down, End},
+    relay::Recipient,
 };
 use crate::{
     Arrival, Batch, Incoming, LinkIndex, MqttEndpoint, Session, SubscribeOptions, Subscription, TransportError,
@@ -40,9 +41,8 @@ pub(crate) fn subscribe(
     let stop = CancellationToken::new();
     let inbox = Inbox { link, incoming, stop: stop.clone() };
     let listener = Arc::new(Listener::new(inbox, Filter::new(options.topics), endpoint.to_string()));
-    let relay = Relay::start(endpoint, wanted.keepalive, Some(Arc::clone(&listener)))?;
-    let connector =
-        Connector::new(client(endpoint, &wanted, &relay)?, relay, connect_options(endpoint, &wanted), stop.clone());
+    let broker = Broker::new((0, endpoint), &wanted, Recipient::Subscriber(Arc::clone(&listener)), stop.clone())?;
+    let connector = Connector::new(vec![broker], stop.clone());
     let end = SubscribingEnd { listener, subscribed: false };
     let name = format!("mqtt-{}", link.0);
     Subscription::spawn(stop, name, move || connector.run(end), || {})
@@ -133,22 +133,23 @@ impl End for SubscribingEnd {
         LONGEST_WAIT
     }
 
-    fn up(&mut self, connector: &Connector, session_kept: bool) -> Result<(), Failure> {
+    fn up(&mut self, broker: &Broker, session_kept: bool) -> Result<(), Failure> {
         if !(self.subscribed && session_kept) {
             let filters: Vec<String> = self.listener.filter.iter().map(mqtt_filter).collect();
             let qos = vec![QOS_1; filters.len()];
-            connector.answer(connector.client.subscribe_many(&filters, &qos), Some(ANSWER_LIMIT))?;
+            broker.answer(broker.client.subscribe_many(&filters, &qos), Some(ANSWER_LIMIT))?;
             self.subscribed = true;
         }
         wait_for(self.listener.say_up(), None).unwrap_or(Err(Stopped)).map_err(|Stopped| Failure::Stopped)
     }
 
-    fn down(&mut self, failure: &Failure) {
-        wait_for(self.listener.say_down(&failure.to_string()), None);
+    fn down(&mut self, down: &Down<'_>) {
+        wait_for(self.listener.say_down(&down.failure.to_string()), None);
     }
 }
 
-fn mqtt_filter(topic: &str) -> String {
+/// As MQTT writes it.
+pub(super) fn mqtt_filter(topic: &str) -> String {
     if topic.ends_with('/') { format!("{topic}#") } else { topic.to_owned() }
 }
 

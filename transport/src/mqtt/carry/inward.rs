@@ -16,7 +16,7 @@ use crate::{
         flow::{Flow, GATHER},
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
-        relay::Shared,
+        relay::{Recipient, Shared},
     },
 };
 
@@ -47,7 +47,7 @@ impl<'a> Inward<'a> {
         let mut packets = Packets::default();
         let mut out = Vec::new();
         loop {
-            let Some(length) = self.read(&mut buffer).await.filter(|length| *length > 0) else { break };
+            let Some(length) = self.read(&mut buffer).await else { break };
             out.clear();
             // A broker that sends is there, and its answer may stand behind many messages, which the library does not see.
             if self.asking.library.swap(false, Relaxed) {
@@ -71,7 +71,7 @@ impl<'a> Inward<'a> {
                 std::thread::park_timeout(GATHER);
             }
             if let Err(error) = taken {
-                tracing::warn!(broker = %self.shared.host_and_port, "what answers there is no MQTT broker: {error}");
+                self.shared.failed(format!("what answers is no MQTT broker: {error}"));
                 return Err(Cut::Malformed);
             }
         }
@@ -84,20 +84,24 @@ impl<'a> Inward<'a> {
     async fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         loop {
             match timeout(self.pulse.limit(), self.far_in.read(buffer)).await {
+                Ok(Ok(0)) => {
+                    self.shared.failed("the broker has ended the connection".to_owned());
+                    return None;
+                }
                 Ok(Ok(length)) => {
                     self.pulse.heard();
                     return Some(length);
                 }
                 Ok(Err(error)) => {
-                    if let Some(reason) = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error)) {
-                        self.shared.failed(reason);
-                    }
+                    let of_tls = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error));
+                    self.shared
+                        .failed(of_tls.unwrap_or_else(|| format!("the connection with the broker broke: {error}")));
                     return None;
                 }
                 Err(_) => match self.pulse.silent() {
                     Silence::Ask => self.asking.relay.notify_one(),
                     Silence::Gone => {
-                        self.shared.failed(format!("{}: the broker does not answer", self.shared.host_and_port));
+                        self.shared.failed("the broker did not answer in time".to_owned());
                         return None;
                     }
                 },
@@ -108,7 +112,6 @@ impl<'a> Inward<'a> {
     /// Whether anybody wants them.
     async fn hand(&mut self, messages: Messages) -> bool {
         let Messages { mut batch, numbers } = messages;
-        let Some(listener) = &self.shared.listener else { return true };
         if !numbers.is_empty() {
             let mut owed = Owed { numbers, since: Instant::now(), receipt: None };
             if !batch.is_empty() {
@@ -119,7 +122,10 @@ impl<'a> Inward<'a> {
                 return false;
             }
         }
-        batch.is_empty() || listener.hand(batch).await.is_ok()
+        match self.shared.listener() {
+            Some(listener) if !batch.is_empty() => listener.hand(batch).await.is_ok(),
+            _ => true,
+        }
     }
 }
 
@@ -133,10 +139,14 @@ struct Messages {
 impl Messages {
     fn add(&mut self, message: Publish<'_>, shared: &Shared) {
         self.numbers.extend(message.number);
-        // `sensor/#` also stands for `sensor`.
-        if shared.listener.as_ref().is_some_and(|listener| listener.wants(message.topic)) {
-            let (topic, payload) = (message.topic, message.payload);
-            self.batch.push(Delivery { topic, payload, retained: message.retained, resent: false });
+        let Publish { topic, payload, retained, .. } = message;
+        match &shared.recipient {
+            // `sensor/#` also stands for `sensor`.
+            Recipient::Subscriber(listener) if listener.wants(topic) => {
+                self.batch.push(Delivery { topic, payload, retained, resent: false });
+            }
+            Recipient::Subscriber(_) => {}
+            Recipient::Publisher(heard) => heard.take(topic, payload, retained),
         }
     }
 }

@@ -86,7 +86,7 @@ impl<'a> Outward<'a> {
 
     async fn tell_stuck(&mut self, stuck: bool) {
         if std::mem::replace(&mut self.stuck, stuck) != stuck
-            && let Some(listener) = &self.shared.listener
+            && let Some(listener) = self.shared.listener()
         {
             listener.say_stuck(stuck).await;
         }

@@ -14,7 +14,10 @@ use super::{BUFFER_BYTES, PING, PONG};
 use crate::{
     Arrival, Batch, Endpoint, Incoming, LinkIndex,
     filter::Filter,
-    mqtt::{relay::Relay, subscriber::Listener},
+    mqtt::{
+        relay::{Recipient, Relay},
+        subscriber::Listener,
+    },
     subscription::Inbox,
 };
 
@@ -40,7 +43,7 @@ impl Rig {
         let (sender, incoming) = channel(1000);
         let inbox = Inbox { link: LinkIndex(0), incoming: sender, stop: CancellationToken::new() };
         let listener = Arc::new(Listener::new(inbox, Filter::new(vec!["sensor/".to_owned()]), "here".to_owned()));
-        let relay = Relay::start(&endpoint, keepalive, Some(listener)).unwrap();
+        let relay = Relay::start(&endpoint, keepalive, Recipient::Subscriber(listener)).unwrap();
         let near = TcpStream::connect(relay.address()).unwrap();
         let (far, _) = broker.accept().unwrap();
         Self { relay, near, far, broker, incoming }
