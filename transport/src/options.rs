@@ -51,6 +51,9 @@ pub struct SubscribeOptions {
     pub high_water_mark: usize,
     /// What an MQTT broker does with messages that come while this subscriber is away. ZeroMQ keeps none.
     pub session: Session,
+    /// Whether to send messages to itself through an MQTT broker, on `canary/<client>`: so that one that takes connections and
+    /// passes nothing on shows as a link that is down, and the way through it is measured ([`Arrival::RoundTrip`](crate::Arrival::RoundTrip)).
+    pub canary: bool,
 }
 
 /// What an MQTT broker does with messages that come while a subscriber is away.
@@ -70,6 +73,7 @@ impl Default for SubscribeOptions {
             topics: Kind::ALL.into_iter().map(Kind::prefix).chain([PING_PREFIX]).map(str::to_owned).collect(),
             high_water_mark: 100_000,
             session: Session::Kept,
+            canary: false,
         }
     }
 }
