@@ -11,6 +11,7 @@ use crate::how::How;
 use crate::hub::Transport;
 use crate::influx::Influx;
 use crate::measuring::Measured;
+use crate::swarm::SwarmArgs;
 
 /// Plays what can happen to two publishers, with real processes, and checks what the watchdog makes of it.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ pub enum Command {
     Overload(OverloadArgs),
     /// Does everything that can go wrong to every process, alone and in pairs, and counts what is lost and what is false
     Faults(FaultsArgs),
+    /// Twenty agents over three brokers that fail one after the other, and what is judged of their targets; as root
+    Swarm(SwarmArgs),
 }
 
 /// How to play.

@@ -11,6 +11,7 @@ mod how;
 pub mod hub;
 mod influx;
 pub mod influxd;
+mod lan;
 pub mod machine;
 mod measuring;
 pub mod network;
@@ -24,6 +25,7 @@ mod sample;
 mod scenario;
 mod stage;
 mod stored;
+mod swarm;
 mod timeline;
 mod verdicts;
 

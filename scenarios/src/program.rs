@@ -14,6 +14,7 @@ use crate::network::free_port;
 use crate::overload::{overload, twice_the_processors};
 use crate::scenario::{Scenario, play};
 use crate::stage::{Cast, Setting};
+use crate::swarm::swarm;
 
 /// What a shell shows for a program that SIGINT ended (128 + 2).
 const INTERRUPTED: u8 = 130;
@@ -46,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             overload(publishers, busy.unwrap_or_else(twice_the_processors), setting)
         }
         Command::Faults(args) => faults::run(&args),
+        Command::Swarm(args) => swarm(&args),
     }
 }
 
