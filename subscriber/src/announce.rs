@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::SecondsFormat;
+use lastbeat_swarm::Judgement;
 use lastbeat_watchdog::{Flip, Notice, Unwatched};
 use lastbeat_wire::UtcNanos;
 use serde::Serialize;
@@ -34,9 +35,27 @@ impl Announcer {
             Self::Quiet => tracing::info!("{}", sentence(flip)),
         }
     }
+
+    /// Tells how a target or an agent of a swarm stands.
+    pub fn judgement(&self, judgement: &Judgement) {
+        let at = match judgement {
+            Judgement::Target(target) => target.at,
+            Judgement::Agent(agent) => agent.at,
+        };
+        match self {
+            Self::Json(stdout) => {
+                let mut line = serde_json::to_vec(judgement).expect("invariant: a judgement has only string keys");
+                line.push(b'\n');
+                stdout.put(line);
+            }
+            Self::Text(stdout) => stdout.put(format!("{}  {judgement}\n", shown(at)).into_bytes()),
+            Self::Quiet => tracing::info!("{judgement}"),
+        }
+    }
 }
 
 /// Tells something that changes no state.
+
 pub fn notice(notice: &Notice) {
     match notice {
         Notice::Restarted { publisher, old, new, .. } => {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::capture::CaptureArgs;
 use crate::export::ExportArgs;
 use crate::simulate::SimulateArgs;
+use crate::targets::TargetsArgs;
 use crate::threshold::Threshold;
 use crate::thresholds::ThresholdsArgs;
 
@@ -37,6 +38,8 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Tell what thresholds would mean for the publishers of a capture: false alarms, and how soon an end is known.
     Thresholds(ThresholdsArgs),
+    /// Tell the agents of a swarm what to measure, on every broker.
+    Targets(TargetsArgs),
     /// Simulate publishers, brokers, faults and weeks, judged by the code that runs here; see what a threshold is worth.
     Simulate(Box<SimulateArgs>),
 }
@@ -125,6 +128,8 @@ EXAMPLES
     lastbeat-subscriber capture --from mqtt://broker.example --for 1h --out arrivals.jsonl
   What thresholds would fit:
     lastbeat-subscriber thresholds --capture arrivals.jsonl
+  What the agents of a swarm measure from now on, on both brokers:
+    lastbeat-subscriber targets --from mqtt://one.example --from mqtt://two.example a.example https://b.example
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
   With the live page for other machines, and a sign of life from a shell:

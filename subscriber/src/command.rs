@@ -6,6 +6,8 @@ use lastbeat_watchdog::Detail;
 use lastbeat_wire::PublisherId;
 use tokio::sync::oneshot;
 
+use crate::swarm::SwarmTold;
+
 /// What the loop is asked.
 #[derive(Debug)]
 pub enum Command {
@@ -20,6 +22,11 @@ pub enum Command {
         publisher: PublisherId,
         /// `None` when there is no such publisher.
         reply: oneshot::Sender<Option<Detail>>,
+    },
+    /// How do targets and agents stand?
+    Swarm {
+        /// All of them.
+        reply: oneshot::Sender<Box<SwarmTold>>,
     },
     /// Do not watch a publisher.
     Pause {

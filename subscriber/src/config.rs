@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use lastbeat_swarm::SwarmRules;
 use lastbeat_transport::Endpoint;
 use lastbeat_watchdog::{Bounds, PublisherRules};
 use lastbeat_wire::PublisherId;
@@ -15,6 +16,7 @@ use crate::http::{HttpConfig, HttpFile};
 use crate::influx::InfluxConfig;
 use crate::receipts::Sync;
 use crate::standby::StandbyConfig;
+use crate::swarm::SwarmFile;
 use crate::threshold::{DEFAULT, Span, Threshold};
 
 /// The file that `sample-config` prints; all of its values are the defaults.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub retain_bytes: u64,
     /// Most publishers that are remembered.
     pub max_publishers: usize,
+    /// How what a swarm's agents find out is judged.
+    pub swarm: SwarmRules,
     /// Rules for single publishers.
     pub publishers: HashMap<PublisherId, PublisherRules>,
 }
@@ -67,6 +71,7 @@ struct File {
     retain_mib: Option<u32>,
     max_publishers: Option<usize>,
     http: HttpFile,
+    swarm: SwarmFile,
     publishers: BTreeMap<PublisherId, FilePublisher>,
 }
 
@@ -149,6 +154,7 @@ impl Settings {
             sync: sync.map(|text| text.parse()).transpose()?.unwrap_or_default(),
             retain_bytes: u64::from(file.retain_mib.unwrap_or(1024)) << 20,
             max_publishers,
+            swarm: file.swarm.rules()?,
             publishers,
         })
     }

@@ -2,10 +2,13 @@
 //!
 //! It owns the watchdog and the log's writing end, and is given `now`; it waits for nothing.
 
+mod pings;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use lastbeat_log::{AppendError, Log, Position};
+use lastbeat_swarm::{Judgement, Swarm, SwarmRules};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
     Attend, BootClock, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status,
@@ -54,6 +57,8 @@ pub enum Effect {
     Notice(Notice),
     /// Tell people.
     Unwatched(Unwatched),
+    /// Tell people.
+    Judgement(Judgement),
     /// Look at a process.
     Ask(Question),
     /// Ask on a link for what was lost.
@@ -106,6 +111,8 @@ impl Journal for Log {
 pub struct Intake<J = Log> {
     watchdog: Watchdog,
     recoverer: Recoverer,
+    /// What agents find out about their targets.
+    swarm: Swarm,
     log: J,
     totals: Totals,
     refusals: Refusals,
@@ -128,6 +135,7 @@ impl<J: Journal> Intake<J> {
         Self {
             watchdog,
             recoverer,
+            swarm: Swarm::default(),
             log,
             totals: Totals::default(),
             refusals: Refusals::default(),
@@ -137,6 +145,18 @@ impl<J: Journal> Intake<J> {
             last_received: UtcNanos(i64::MIN),
             pending_bytes,
         }
+    }
+
+    /// The same, with these rules for what agents find out.
+    #[must_use]
+    pub fn judging(mut self, rules: SwarmRules) -> Self {
+        self.swarm = Swarm::new(rules);
+        self
+    }
+
+    /// What agents find out about their targets.
+    pub fn swarm(&self) -> &Swarm {
+        &self.swarm
     }
 
     /// Who is alive.
@@ -151,7 +171,7 @@ impl<J: Journal> Intake<J> {
 
     /// When [`settle`](Self::settle) is to be called next.
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        self.watchdog.next_deadline().into_iter().chain(self.recoverer.next()).min()
+        self.watchdog.next_deadline().into_iter().chain(self.recoverer.next()).chain(self.judged_next()).min()
     }
 
     /// The log.
@@ -173,24 +193,27 @@ impl<J: Journal> Intake<J> {
         self.malformed(now, link, batch.malformed);
         for delivery in batch.iter() {
             self.totals.messages += 1;
-            self.message(now, link, delivery, room);
+            if !self.ping(now, link, delivery, room) {
+                self.message(now, link, delivery, room);
+            }
         }
         self.log.commit();
         room.then(|| self.log.end())
     }
 
-    fn message(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, room: bool) {
+    /// Takes one message in; how it was received, if it could be read.
+    fn message(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, room: bool) -> Option<Reception> {
         let received_at = self.received_at(now);
         let topic = match Topic::parse(delivery.topic) {
             Ok(topic) => topic,
             Err(_) if delivery.resent => {
                 self.gone(now, delivery);
-                return;
+                return None;
             }
             Err(error) => {
                 self.refuse(now, link, delivery, Reason::Topic, &error.to_string());
                 self.keep_refused(now, received_at, delivery, &error.to_string(), room);
-                return;
+                return None;
             }
         };
         let decoded = decode(topic.kind, delivery.payload);
@@ -222,6 +245,7 @@ impl<J: Journal> Intake<J> {
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
+        let is_readable = taken.is_ok();
         match reception {
             // Asked twice and answered by two, it comes more than once.
             Reception::Duplicate if delivery.resent => {}
@@ -248,6 +272,7 @@ impl<J: Journal> Intake<J> {
                 }
             },
         }
+        is_readable.then_some(reception)
     }
 
     /// A publisher no longer has what it was asked for.
@@ -394,6 +419,7 @@ impl<J: Journal> Intake<J> {
                 }
             });
         }
+        effects.extend(self.judge(now));
         effects.extend(self.recoverer.due(now.monotonic, &self.watchdog).into_iter().map(Effect::Resend));
         self.log.commit();
         effects

@@ -225,7 +225,7 @@ impl Restored {
             {
                 watchdog.replay_notice(notice);
             }
-            Record::Flip(_) | Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
+            Record::Flip(_) | Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) | Record::Judgement(_) => {}
         }
         record.time()
     }

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::config::Settings;
-use crate::{capture, config, export, logging, run, simulate, thresholds};
+use crate::{capture, config, export, logging, run, simulate, targets, thresholds};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -19,6 +19,13 @@ pub fn main() -> ExitCode {
         Some(Command::Export(args)) => logged(|| export::run(args)),
         Some(Command::Capture(args)) => logged(|| capture::run(&args)),
         Some(Command::Thresholds(args)) => logged(|| thresholds::run(&args)),
+        Some(Command::Targets(args)) => match args.wanted() {
+            Ok(wanted) => logged(|| targets::run(&wanted)),
+            Err(error) => {
+                eprintln!("lastbeat-subscriber: {error:#}");
+                return ExitCode::from(2);
+            }
+        },
         Some(Command::Simulate(args)) => match args.wanted() {
             Ok(wanted) => simulate::run(&args, &wanted),
             Err(error) => {

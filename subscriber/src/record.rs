@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use lastbeat_swarm::Judgement;
 use lastbeat_watchdog::{BootClock, Flip, Notice, Status, Unwatched};
 use lastbeat_wire::{Monotonic, UtcNanos};
 
@@ -39,6 +40,8 @@ pub enum Record<'a> {
     Unwatched(Unwatched),
     /// Something worth telling that changed no state.
     Notice(Notice),
+    /// How a target or an agent of a swarm stands, when it changed.
+    Judgement(Judgement),
 }
 
 impl Record<'_> {
@@ -49,6 +52,8 @@ impl Record<'_> {
             Self::Status(status) => Some(status.at),
             Self::Flip(flip) => Some(flip.noticed_at),
             Self::Unwatched(span) => Some(span.to),
+            Self::Judgement(Judgement::Target(target)) => Some(target.at),
+            Self::Judgement(Judgement::Agent(agent)) => Some(agent.at),
             Self::Notice(_) => None,
         }
     }
@@ -118,6 +123,8 @@ pub mod kind {
     pub const UNWATCHED: u8 = 5;
     /// [`Record::Notice`](super::Record::Notice).
     pub const NOTICE: u8 = 6;
+    /// [`Record::Judgement`](super::Record::Judgement).
+    pub const JUDGEMENT: u8 = 7;
 }
 
 impl Message<'_> {
@@ -179,6 +186,7 @@ impl<'a> Record<'a> {
             Self::Flip(flip) => (kind::FLIP, json(flip)),
             Self::Unwatched(span) => (kind::UNWATCHED, json(span)),
             Self::Notice(notice) => (kind::NOTICE, json(notice)),
+            Self::Judgement(judgement) => (kind::JUDGEMENT, json(judgement)),
         }
     }
 
@@ -198,6 +206,7 @@ impl<'a> Record<'a> {
             kind::FLIP => Self::Flip(serde_json::from_slice(body).map_err(json)?),
             kind::UNWATCHED => Self::Unwatched(serde_json::from_slice(body).map_err(json)?),
             kind::NOTICE => Self::Notice(serde_json::from_slice(body).map_err(json)?),
+            kind::JUDGEMENT => Self::Judgement(serde_json::from_slice(body).map_err(json)?),
             other => return Err(RecordError::Kind(other)),
         })
     }

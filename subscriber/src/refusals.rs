@@ -26,6 +26,8 @@ pub enum Reason {
     MessagePack,
     /// Its publisher, or all of them together, have had too many different fields.
     Fields,
+    /// On `ping/`: it names no target or no agent.
+    Ping,
 }
 
 /// How many messages were refused for each reason.
@@ -48,7 +50,7 @@ pub struct Teller {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Topic,
         Self::Frames,
         Self::Empty,
@@ -57,6 +59,7 @@ impl Reason {
         Self::Json,
         Self::MessagePack,
         Self::Fields,
+        Self::Ping,
     ];
 
     /// The reason as one word, as in the metric's label.
@@ -70,6 +73,7 @@ impl Reason {
             Self::Json => "json",
             Self::MessagePack => "messagepack",
             Self::Fields => "fields",
+            Self::Ping => "ping",
         }
     }
 

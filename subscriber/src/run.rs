@@ -132,7 +132,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let service = Service::new(
         Wiring {
             holding: Holding::new(&log, PENDING_BYTES, holding::AT_MOST),
-            intake: Intake::new(watchdog, log, PENDING_BYTES, askable),
+            intake: Intake::new(watchdog, log, PENDING_BYTES, askable).judging(settings.swarm.clone()),
             incoming,
             commands: asked,
             links,

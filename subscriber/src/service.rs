@@ -27,6 +27,7 @@ use crate::probe::Probe;
 use crate::receipts::{Receipts, Sync};
 use crate::recover::Ask;
 use crate::saving::Saving;
+use crate::swarm::SwarmTold;
 use crate::systemd::Systemd;
 
 /// A deadline that is passed by more than this shows that the loop did not run.
@@ -223,6 +224,12 @@ impl Service {
                 }
                 Effect::Notice(notice) => announce::notice(&notice),
                 Effect::Unwatched(span) => announce::unwatched(&span),
+                Effect::Judgement(judgement) => {
+                    self.announcer.judgement(&judgement);
+                    if let Some(board) = &self.board {
+                        board.judged(&judgement);
+                    }
+                }
             }
         }
     }
@@ -246,6 +253,7 @@ impl Service {
             Command::Detail { publisher, reply } => {
                 drop(reply.send(self.intake.detail(now, publisher.as_str())));
             }
+            Command::Swarm { reply } => drop(reply.send(Box::new(SwarmTold::of(self.intake.swarm(), now)))),
             Command::Pause { publisher, span, reply } => {
                 let known = self.intake.pause(now, publisher.as_str(), span);
                 self.changed(now, known, &publisher, reply);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastbeat_wire::Kind;
+use lastbeat_wire::{Kind, PING_PREFIX};
 
 /// What a publisher's end is told.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct PublishOptions {
     /// [`Outbound::told`](crate::Outbound::told): topics or MQTT's filters, and one that ends in a slash stands for all that
     /// begin with it. ZeroMQ ignores it.
     pub listen: Vec<String>,
+    /// Whether an MQTT broker is to keep what is sent, for whoever comes later. ZeroMQ keeps nothing.
+    pub retain: bool,
 }
 
 impl Default for PublishOptions {
@@ -31,6 +33,7 @@ impl Default for PublishOptions {
             keepalive: Duration::from_secs(10),
             high_water_mark: 1_000,
             listen: Vec::new(),
+            retain: false,
         }
     }
 }
@@ -64,7 +67,7 @@ impl Default for SubscribeOptions {
         Self {
             client: "subscriber".to_owned(),
             keepalive: Duration::from_secs(10),
-            topics: Kind::ALL.into_iter().map(|kind| kind.prefix().to_owned()).collect(),
+            topics: Kind::ALL.into_iter().map(Kind::prefix).chain([PING_PREFIX]).map(str::to_owned).collect(),
             high_water_mark: 100_000,
             session: Session::Kept,
         }

@@ -124,6 +124,34 @@ export interface Flips { flips: Flip[]; next: number | null }
 export interface Rates { from: string; to: string; points: number; rates: Record<string, (number | null)[]> }
 export interface LogEntry { at: string; kind: 'start' | 'beat' | 'fail' | 'bye'; took_s: number | null; body: string; truncated: boolean }
 
+/** How a target of a swarm stands. */
+export interface TargetStand {
+  target: string;
+  since: string;
+  reach: 'all' | 'some' | 'none' | 'unclear' | 'unknown';
+  level: 'well' | 'warn' | 'critical';
+  witnesses: number;
+  reaching: number;
+  slow: number;
+  failing: string[];
+  own_links: number;
+  text: string;
+}
+/** How an agent of a swarm stands. */
+export interface AgentStand { agent: string; since: string; link: 'well' | 'down' | 'unclear' | 'unknown'; targets: number; failing: number; text: string }
+/** What an agent found out last about a target. Round trips in ms, loss in percent. */
+export interface PingResult {
+  target: string;
+  agent: string;
+  time: string;
+  loss: number | null;
+  avg: number | null;
+  error: string | null;
+  grade: 'well' | 'warn' | 'critical' | 'failed' | 'unmeasured' | 'stale';
+}
+export interface Swarm { now: string; targets: TargetStand[]; agents: AgentStand[]; results: PingResult[]; beyond: number }
+export type Judgement = { target: TargetStand } | { agent: AgentStand };
+
 /** An answer that is not 2xx, or none at all (`status` 0). */
 export class Refused extends Error {
   constructor(readonly status: number, message: string) {
@@ -192,6 +220,7 @@ export const flips = (id: string | null, limit: number, before?: number | null, 
 export const rates = (ids: string[], signal?: Signal): Promise<Rates> =>
   ask(address('rates', { id: ids, since: '30m', points: 30 }), with_(signal));
 export const log = (id: string, signal?: Signal): Promise<{ entries: LogEntry[] }> => ask(address(of(id, '/log'), { limit: 50 }), with_(signal));
+export const swarm = (signal?: Signal): Promise<Swarm> => ask(address('swarm'), with_(signal));
 /** Pauses for a span (`15m`); without one until resumed. */
 export const pause = (id: string, span: string | null): Promise<Row> => post(address(of(id, '/pause')), span ? { for: span } : {});
 export const resume = (id: string): Promise<Row> => post(address(of(id, '/resume')), {});

@@ -3,13 +3,16 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/overview.css';
 import './styles/publisher.css';
+import './styles/swarm.css';
 import { Fleet } from './fleet';
 import { shapes } from './mark';
 import { Overview } from './overview/overview';
 import { Publisher } from './publisher/publisher';
 import { follow, route } from './router';
+import type { Route } from './router';
 import { Shell } from './shell';
 import { Stream } from './stream';
+import { SwarmView } from './swarm/swarm';
 import { apply } from './theme';
 import { h } from './dom';
 
@@ -37,8 +40,17 @@ function show(): void {
   if (shown === location.pathname && where.kind !== 'overview') return;
   shown = location.pathname;
   view?.destroy();
-  view = where.kind === 'overview' ? new Overview(fleet, stream) : where.kind === 'publisher' ? new Publisher(fleet, stream, where.id) : lost(where.path);
+  view = make(where);
   shell.show(view);
+}
+
+function make(where: Route): View {
+  switch (where.kind) {
+    case 'overview': return new Overview(fleet, stream);
+    case 'publisher': return new Publisher(fleet, stream, where.id);
+    case 'swarm': return new SwarmView(stream);
+    case 'lost': return lost(where.path);
+  }
 }
 
 function lost(path: string): View {

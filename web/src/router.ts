@@ -1,11 +1,12 @@
 // Which view the address means, and moving between them without loading anew.
 
-export type Route = { kind: 'overview' } | { kind: 'publisher'; id: string } | { kind: 'lost'; path: string };
+export type Route = { kind: 'overview' } | { kind: 'swarm' } | { kind: 'publisher'; id: string } | { kind: 'lost'; path: string };
 
 export const link = (id: string): string => `/p/${encodeURIComponent(id)}`;
 
 export function route(path: string): Route {
   if (path === '/' || path === '/index.html') return { kind: 'overview' };
+  if (path === '/swarm') return { kind: 'swarm' };
   const coded = /^\/p\/(.+)$/.exec(path)?.[1];
   if (!coded) return { kind: 'lost', path };
   try {

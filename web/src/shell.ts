@@ -1,4 +1,5 @@
 // The frame of every view: name, connection, colours; below it what is wrong with the watchdog itself.
+import { swarm } from './api';
 import type { Connection, Stream } from './stream';
 import type { Fleet } from './fleet';
 import type { View } from './main';
@@ -7,24 +8,44 @@ import { bytes, moment } from './format';
 import { tab } from './tab';
 import { toggle } from './theme';
 
+/** Agents may begin at any time; what they find is told as it comes. */
+const SWARM_EVERY_MS = 30_000;
+
 export class Shell {
   readonly root = h('div', { class: 'shell' });
   private readonly tools = h('div', { class: 'tools' });
   private readonly pill = h('span', { class: 'pill', role: 'status' });
   private readonly notices = h('div', { class: 'notices' });
   private readonly body = h('div', { class: 'body' });
+  private readonly swarm = h('a', { href: '/swarm', class: 'to-swarm', hidden: true }, 'Swarm');
   private view: View | null = null;
   private said = '';
 
   constructor(private readonly fleet: Fleet, private readonly stream: Stream) {
-    const header = h('header', { class: 'top' }, brand(), this.tools, this.pill, toggle());
+    const header = h('header', { class: 'top' }, brand(), this.tools, this.swarm, this.pill, toggle());
     this.root.append(header, this.notices, this.body);
     fleet.changed.listen(() => this.update());
     stream.changed.listen(() => this.update());
     setInterval(() => this.stream.connection.kind === 'cut' && this.update(), 1000);
     // What sticks below the header sticks below the notices, too.
     new ResizeObserver(() => document.documentElement.style.setProperty('--notices', `${this.notices.offsetHeight}px`)).observe(this.notices);
+    const look = (): void => void this.look();
+    stream.changed.listen((connection) => connection.kind === 'live' && look());
+    stream.judged.listen(look);
+    setInterval(() => document.hidden || stream.connection.kind !== 'live' || look(), SWARM_EVERY_MS);
     this.update();
+  }
+
+  /** Where there is a swarm, the way to it shows how it stands. */
+  private async look(): Promise<void> {
+    try {
+      const { targets } = await swarm();
+      const level = ['critical', 'warn', 'well'].find((level) => targets.some((one) => one.level === level)) ?? null;
+      attribute(this.swarm, 'data-level', level);
+      this.swarm.hidden = level === null;
+    } catch {
+      // The stream tells what is wrong.
+    }
   }
 
   show(view: View): void {

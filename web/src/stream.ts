@@ -1,6 +1,6 @@
 // The live connection: opens the events, fetches the snapshot, notices when nothing comes any more, and tries again.
 import { Refused, address, overview } from './api';
-import type { Flip, Hello, Update } from './api';
+import type { Flip, Hello, Judgement, Update } from './api';
 import type { Fleet } from './fleet';
 import { Signal } from './signal';
 
@@ -23,6 +23,7 @@ export class Stream {
   connection: Connection = { kind: 'connecting' };
   readonly changed = new Signal<Connection>();
   readonly flipped = new Signal<Flip>();
+  readonly judged = new Signal<Judgement>();
 
   private source: EventSource | null = null;
   private fetching: AbortController | null = null;
@@ -66,6 +67,7 @@ export class Stream {
     on<Hello>('hello', (hello) => void this.snapshot(hello.all_told));
     on<Update>('update', (update) => this.update(update));
     on<Flip>('flip', (flip) => this.flipped.emit(flip));
+    on<Judgement>('judgement', (judgement) => this.judged.emit(judgement));
     on('resync', () => void this.snapshot());
     source.onerror = () => this.cut('the connection broke');
   }

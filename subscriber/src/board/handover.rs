@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use lastbeat_swarm::Judgement;
 use lastbeat_watchdog::{Flip, Status};
 use lastbeat_wire::{Monotonic, Now};
 use tokio::sync::{broadcast, mpsc};
 
-use super::{ALL_TOLD, Frame, LinkView};
+use super::{ALL_TOLD, Frame, LinkView, json};
 use crate::intake::{Intake, Totals};
 use crate::metrics::Metrics;
 
@@ -83,6 +84,12 @@ impl Handover {
         } else {
             self.flips_left_out = true;
         }
+    }
+
+    /// Tells how a target or an agent of a swarm stands.
+    pub fn judged(&self, judgement: &Judgement) {
+        // Nobody may be reading.
+        drop(self.frames.send(json::judgement(judgement).into()));
     }
 
     /// The loop did not run for so long.

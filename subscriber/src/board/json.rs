@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lastbeat_swarm::Judgement;
 use lastbeat_watchdog::{Cause, Counts, Flip, State, Status};
 use lastbeat_wire::Now;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 use super::{ALL_TOLD, Changes, Figures, LinkView, Row};
 use crate::follower::Lag;
 use crate::intake::Totals;
+use crate::swarm::JudgementTold;
 use crate::told::{FlipTold, Time, epoch_seconds, seconds};
 
 /// A publisher in the overview.
@@ -267,6 +269,11 @@ pub fn per_second(hundredths: u64) -> f64 {
 /// The first frame of a stream.
 pub fn hello(instance: &str, revision: u64, all_told: bool, now: Now) -> String {
     event("hello", &Hello { instance, revision, now: Time(now.utc), all_told })
+}
+
+/// The frame of a judgement.
+pub fn judgement(judgement: &Judgement) -> String {
+    event("judgement", &JudgementTold::from(judgement))
 }
 
 /// The frame that says that some were left out: what is known is to be asked for anew.

@@ -42,7 +42,8 @@ struct Stream {
 /// What changes, as it changes.
 ///
 /// The events: `hello` first (schema Hello), then `update` (schema Update) within some 50 milliseconds of a change, at most
-/// every half second where very much changes and at least every five, `flip` (schema Flip) at once, and `resync` when this
+/// every half second where very much changes and at least every five, `flip` (schema Flip) at once, `judgement` (schema Judgement) of a swarm's
+/// target or agent at once, and `resync` when this
 /// reader was too slow: then ask for the publishers anew.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     responses((status = 200, description = "Server-sent events without end", body = String, content_type = "text/event-stream")))]

@@ -20,6 +20,7 @@ mod problem;
 mod publishers;
 mod routes;
 mod shipping;
+mod swarm;
 mod tls;
 
 use std::io;

@@ -27,7 +27,7 @@ const WITHOUT: &str = "<!doctype html>
 <a href=\"/metrics\">metrics</a>.</p>
 ";
 
-/// Whatever is no part of the API: the page's files, and the page itself at `/` and below `/p/`.
+/// Whatever is no part of the API: the page's files, and the page itself at `/`, at `/swarm` and below `/p/`.
 pub async fn serve(request: Request) -> Response {
     let path = request.uri().path();
     if path.starts_with("/api/") {
@@ -36,7 +36,11 @@ pub async fn serve(request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let name = if path == "/" || path.starts_with("/p/") { "index.html" } else { path.trim_start_matches('/') };
+    let name = if path == "/" || path == "/swarm" || path.starts_with("/p/") {
+        "index.html"
+    } else {
+        path.trim_start_matches('/')
+    };
     match Files::get(name) {
         Some(file) => answer(name, file, request.headers()),
         None if name == "index.html" => Html(WITHOUT).into_response(),

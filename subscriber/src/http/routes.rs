@@ -17,8 +17,9 @@ use utoipa_axum::routes;
 
 use super::access::{Access, guard};
 use super::problem::{self, Problem};
-use super::{Api, beat, events, health, page, publishers, shipping};
+use super::{Api, beat, events, health, page, publishers, shipping, swarm};
 use crate::board::json::{Hello, UpdateTold};
+use crate::swarm::JudgementTold;
 use crate::told::FlipTold;
 
 /// Most bytes of a request's body.
@@ -44,7 +45,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
         title = "Lastbeat",
         description = "Who is alive, and why. Times are RFC 3339 in UTC, spans are seconds; errors are problems (RFC 9457)."
     ),
-    components(schemas(Problem, Hello<'_>, UpdateTold, FlipTold))
+    components(schemas(Problem, Hello<'_>, UpdateTold, FlipTold, JudgementTold))
 )]
 struct Description;
 
@@ -64,6 +65,7 @@ pub fn router(api: Api, access: Access) -> Router {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(shipping::shipping))
+        .routes(routes!(swarm::swarm))
         .with_state(api)
         .nest("/api/v1", history)
         .split_for_parts();

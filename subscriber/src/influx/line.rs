@@ -1,5 +1,6 @@
-//! Points as line protocol: `sensor,host=…,publisher=… <fields> <time>`, `heartbeat,… <fields> <time>` and
-//! `flip,…,to=… <fields> <time>`.
+//! Points as line protocol: `sensor,host=…,publisher=… <fields> <time>`, `heartbeat,… <fields> <time>`,
+//! `flip,…,to=… <fields> <time>`, and of a swarm `ping,agent=…,host=…,target=… <fields> <time>`,
+//! `target,level=…,reach=…,target=… <fields> <time>`, `agent,agent=…,link=… <fields> <time>`.
 //!
 //! Tags stand in the order of their names: where they don't, InfluxDB sorts them, line by line (3 % of all it does).
 //!
@@ -17,8 +18,9 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
+use lastbeat_swarm::{Judgement, TargetJudgement};
 use lastbeat_watchdog::{Flip, Status};
-use lastbeat_wire::{Header, Reading, UtcNanos, Value};
+use lastbeat_wire::{Header, Reading, UtcNanos, Value, agent_name, field};
 use serde::Serialize;
 
 use crate::announce::sentence;
@@ -32,9 +34,19 @@ pub fn reading(out: &mut Vec<u8>, publisher: &str, header: &Header<'_>, reading:
     if reading.fields.is_empty() {
         return false;
     }
-    tags(out, "sensor", publisher, header.host.as_deref());
+    let pinged = agent_name(publisher).zip(target(reading));
+    match pinged {
+        Some((agent, target)) => {
+            out.extend_from_slice(b"ping");
+            let host = header.host.as_deref().unwrap_or_default();
+            for (name, value) in [("agent", agent), ("host", host), ("target", target)] {
+                tag(out, name, value);
+            }
+        }
+        None => tags(out, "sensor", publisher, header.host.as_deref()),
+    }
     let mut separator = b' ';
-    for (name, value) in reading.fields.iter() {
+    for (name, value) in reading.fields.iter().filter(|(name, _)| pinged.is_none() || *name != field::TARGET) {
         out.push(separator);
         separator = b',';
         name_of(out, name);
@@ -86,6 +98,52 @@ pub fn flip(out: &mut Vec<u8>, flip: &Flip) {
     out.extend_from_slice(b",text=");
     value_of(out, &Value::Text(sentence(flip).into()));
     put(out, format_args!(" {}\n", flip.at.0));
+}
+
+/// Adds the line of a judgement of a swarm. What it is judged to be is a tag, as with a flip.
+pub fn judgement(out: &mut Vec<u8>, judgement: &Judgement) {
+    let at = match judgement {
+        Judgement::Target(judged) => {
+            out.extend_from_slice(b"target");
+            for (name, value) in
+                [("level", judged.level.word()), ("reach", judged.reach.word()), ("target", &judged.target)]
+            {
+                tag(out, name, value);
+            }
+            let TargetJudgement { witnesses, reaching, slow, own_links, .. } = judged;
+            put(
+                out,
+                format_args!(" witnesses={witnesses}i,reaching={reaching}i,slow={slow}i,own_links={own_links}i,text="),
+            );
+            judged.at
+        }
+        Judgement::Agent(judged) => {
+            out.extend_from_slice(b"agent");
+            for (name, value) in [("agent", &*judged.agent), ("link", judged.link.word())] {
+                tag(out, name, value);
+            }
+            put(out, format_args!(" targets={}i,failing={}i,text=", judged.targets, judged.failing));
+            judged.at
+        }
+    };
+    value_of(out, &Value::Text(judgement.to_string().into()));
+    put(out, format_args!(" {}\n", at.0));
+}
+
+/// The target of a result.
+fn target<'a>(reading: &'a Reading<'_>) -> Option<&'a str> {
+    reading.fields.iter().find_map(|(name, value)| match value {
+        Value::Text(text) if name == field::TARGET => Some(&**text),
+        _ => None,
+    })
+}
+
+/// Adds a tag, if it has a value.
+fn tag(out: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        put(out, format_args!(",{name}="));
+        key(out, value);
+    }
 }
 
 /// Adds a span as a further field, a float.

@@ -87,6 +87,10 @@ impl Load {
                 line::flip(&mut self.text, &flip);
                 true
             }
+            Ok(Record::Judgement(judgement)) => {
+                line::judgement(&mut self.text, &judgement);
+                true
+            }
             Ok(_) | Err(_) => false,
         };
         if has_line {

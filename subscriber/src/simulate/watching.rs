@@ -367,7 +367,7 @@ impl World {
                 Effect::Flip(flip) => self.flipped(&flip),
                 Effect::Ask(question) => self.asked(question),
                 Effect::Attend(attend) => self.attend(attend.publisher, attend.process),
-                Effect::Notice(_) | Effect::Unwatched(_) | Effect::Resend(_) => {}
+                Effect::Notice(_) | Effect::Unwatched(_) | Effect::Resend(_) | Effect::Judgement(_) => {}
             }
         }
         Ok(())

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 /// `PRAGMA user_version`: the schema's.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// What brings a file to each version from the one before; the first makes a new one.
-const STEPS: [(i64, &str); 2] = [(1, include_str!("schema.sql")), (2, include_str!("reports.sql"))];
+const STEPS: [(i64, &str); 3] =
+    [(1, include_str!("schema.sql")), (2, include_str!("reports.sql")), (3, include_str!("swarm.sql"))];
 /// `PRAGMA application_id`: `LBst`.
 const APPLICATION: i64 = 0x4c42_7374;
 

@@ -1,6 +1,7 @@
 //! [`Rows`]: records of the log to rows of the store.
 
 use lastbeat_log::Position;
+use lastbeat_swarm::Judgement;
 use lastbeat_watchdog::{Flip, Notice, Status, Unwatched};
 use lastbeat_wire::{Body, Kind, Topic, UtcNanos};
 use rusqlite::{CachedStatement, Connection, params};
@@ -47,6 +48,7 @@ impl<'a> Rows<'a> {
             Ok(Record::Flip(flip)) => self.flip(position, &flip),
             Ok(Record::Unwatched(span)) => self.unwatched(position, &span),
             Ok(Record::Notice(notice)) => self.notice(position, &notice),
+            Ok(Record::Judgement(judgement)) => self.judgement(position, &judgement),
             Err(error) => {
                 let error = error.to_string();
                 self.db
@@ -188,6 +190,20 @@ impl<'a> Rows<'a> {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![position, publisher, at.0, word, details.to_string()])
+            .map(drop)
+    }
+
+    fn judgement(&self, position: i64, judgement: &Judgement) -> rusqlite::Result<()> {
+        let (at, kind, name, verdict, level, details) = match judgement {
+            Judgement::Target(target) => {
+                let level = Some(target.level.word());
+                (target.at, "target", &target.target, target.reach.word(), level, json(target))
+            }
+            Judgement::Agent(agent) => (agent.at, "agent", &agent.agent, agent.link.word(), None, json(agent)),
+        };
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO judgements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![position, at.0, kind, name, verdict, level, judgement.to_string(), details])
             .map(drop)
     }
 }

@@ -75,6 +75,7 @@ async fn every_operation_answers_as_it_is_described() {
         (&get, "/readyz", "", 200),
         (&get, "/metrics", "", 200),
         (&get, "/api/v1/shipping", "", 200),
+        (&get, "/api/v1/swarm", "", 200),
         (&get, "/api/v1/nothing", "", 404),
         (&get, "/api/", "", 404),
         (&post, "/api/v1/publishers", "", 405),

@@ -13,6 +13,7 @@ mod past;
 mod serving;
 mod standby;
 mod support;
+mod swarming;
 mod systemd;
 mod unread;
 mod watching;

@@ -39,6 +39,7 @@ pub(crate) fn publish(
     options: PublishOptions,
 ) -> Result<Box<dyn Outbound>, TransportError> {
     let inflight = options.high_water_mark.clamp(1, MOST_INFLIGHT);
+    let retain = options.retain;
     let wanted = Wanted {
         client_id: format!("lastbeat-pub-{}", options.client),
         keepalive: options.keepalive,
@@ -66,7 +67,7 @@ pub(crate) fn publish(
         .name("mqtt-publisher".to_owned())
         .spawn(move || connector.run(end))
         .map_err(|source| TransportError::Thread { place: place.clone(), source })?;
-    Ok(Box::new(MqttOutbound { ways, shared, heard, inflight, taken: 0, place, stop, thread: Some(thread) }))
+    Ok(Box::new(MqttOutbound { ways, shared, heard, inflight, retain, taken: 0, place, stop, thread: Some(thread) }))
 }
 
 /// What the caller's thread and the connector's thread share.
@@ -209,6 +210,7 @@ struct MqttOutbound {
     shared: Arc<Shared>,
     heard: Arc<Heard>,
     inflight: usize,
+    retain: bool,
     taken: u64,
     /// All of them, for people.
     place: String,
@@ -227,7 +229,7 @@ impl Outbound for MqttOutbound {
                 return Err(TransportError::Refused { place: self.place.clone(), reason: reason.clone() });
             }
         };
-        let message = Message::new(topic, payload, QOS_1);
+        let message = if self.retain { Message::new_retained } else { Message::new }(topic, payload, QOS_1);
         match client.try_publish(message.clone()) {
             Ok(token) => state.unacknowledged.push_back(Sent { message, token: Some(token) }),
             // The connector hears of it too, and connects again.
