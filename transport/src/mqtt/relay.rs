@@ -250,6 +250,7 @@ impl Shared {
         tokio::spawn(async move {
             let until_it_hangs_up = async {
                 near.write_all(&TURNED_AWAY).await?;
+                near.shutdown().await?;
                 copy(&mut near, &mut sink()).await
             };
             // Who does not hang up in time is hung up on.
