@@ -244,7 +244,7 @@ impl Range {
 
 impl Way<'_> {
     fn message(&mut self, kept: &Kept) -> Result<Handed, TransportError> {
-        let handed = self.hand(&self.inbox.topic(self.topics.of(kept.kind)), &kept.payload)?;
+        let handed = self.hand(&self.inbox.topic(&self.topics.of(&kept.address)), &kept.payload)?;
         self.sent.messages += u64::from(handed == Handed::Taken);
         Ok(handed)
     }
@@ -270,7 +270,7 @@ fn read(disk: &mut Disk, from: Position, bytes: usize) -> (Vec<Kept>, Option<Pos
 
 /// Which process's, and the how manieth, a message is.
 fn number(kept: &Kept) -> Option<(ProcessIdentity, u64)> {
-    debug_assert_ne!(kept.kind, Kind::Rip);
-    let header = decode(kept.kind, &kept.payload).ok()?.header;
+    debug_assert_ne!(kept.address.kind(), Kind::Rip);
+    let header = decode(kept.address.kind(), &kept.payload).ok()?.header;
     header.process.zip(header.sequence)
 }

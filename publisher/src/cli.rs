@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are read in a terminal")]
 
+mod ping;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::pace::Speed;
 use crate::size::Size;
 use crate::source::csv::{ColumnType, TimeFormat, parse_zone};
 use crate::spool::Place;
+pub use ping::{FormatArg, PING_EXAMPLES, PingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +25,8 @@ Examples:
     lastbeat-publisher csv boiler.csv --id boiler --to mqtt://127.0.0.1 --speed 60 --zone Europe/Berlin
   A file once, as fast as it can, under the times it bears:
     lastbeat-publisher csv boiler.csv --id boiler --to mqtt://127.0.0.1 --every 0 --once --time file
+  What hosts, ports and pages answer, as an agent of a swarm (lastbeat-publisher ping --help says more):
+    lastbeat-publisher ping --to mqtt://127.0.0.1 a.example b.example:443 https://c.example/
   This machine's own sensors, live; and to a file, for a quarter of an hour:
     lastbeat-publisher host --id web-1 --to zmq+tcp://127.0.0.1:5555
     lastbeat-publisher record --out web-1.csv --for 15m
@@ -40,7 +45,7 @@ Environment:
   LASTBEAT_LOG  what is logged to stderr: error, warn, info (default), debug
   NO_COLOR      no colours in the log";
 
-/// Publishes readings and beats from CSV files and from this machine's sensors.
+/// Publishes readings and beats from CSV files, from this machine's sensors, and what an agent of a swarm measures.
 #[derive(Debug, Parser)]
 #[command(name = "lastbeat-publisher", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -58,6 +63,9 @@ pub enum Command {
     /// Publishes this machine's own sensors
     #[command(after_help = EXAMPLES)]
     Host(Box<HostArgs>),
+    /// Measures hosts, ports and pages, as an agent of a swarm
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(Box<PingArgs>),
     /// Writes this machine's own sensors to a CSV file
     #[command(after_help = EXAMPLES)]
     Record(RecordArgs),
@@ -74,6 +82,14 @@ pub struct LinkArgs {
     /// lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub; with certificates: mqtts://…?ca=FILE&cert=FILE&key=FILE
     #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
     pub to: Endpoint,
+    /// How, wherever to.
+    #[command(flatten)]
+    pub send: SendArgs,
+}
+
+/// How to publish, wherever to.
+#[derive(Debug, Args)]
+pub struct SendArgs {
     /// How messages are written
     #[arg(long, value_enum, default_value_t)]
     pub encoding: EncodingArg,
@@ -232,12 +248,12 @@ fn column_type(text: &str) -> Result<(String, ColumnType), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::CommandFactory;
 
     use super::*;
 
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
+    pub fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
     }
 
@@ -245,7 +261,7 @@ mod tests {
     fn every_example_in_the_help_parses() {
         Cli::command().debug_assert();
         let lines: Vec<_> = EXAMPLES.lines().filter(|line| line.trim().starts_with("lastbeat-publisher ")).collect();
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 6);
         for line in lines {
             parse(line.trim()).unwrap();
         }

@@ -1,17 +1,26 @@
 //! [`run`]: from the command line to the parts that do it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use lastbeat_host::{Clock, Own};
 use lastbeat_transport::{Endpoint, PublishOptions};
-use lastbeat_wire::Kind;
+use lastbeat_wire::{Kind, PublisherId, WATCH_TOPIC, agent};
+use rand::seq::SliceRandom;
 
-use crate::cli::{Cli, Command, CsvArgs, HostArgs, LinkArgs, RecordArgs, TimeArg};
+use crate::cli::{Cli, Command, CsvArgs, HostArgs, LinkArgs, PingArgs, RecordArgs, SendArgs, TimeArg};
+use crate::destination::{Destination, SWARM};
 use crate::failure::Failure;
 use crate::letterhead::Letterhead;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
+use crate::ping::list::List;
+use crate::ping::measuring::{Measuring, Method};
+use crate::ping::name::Name;
+use crate::ping::plan::{Plan, Rounds};
+use crate::ping::politeness::Politeness;
+use crate::ping::probe::Trust;
 use crate::publish::publish;
 use crate::publisher::{BadRows, Parts, Publisher};
 use crate::record::{Recording, record};
@@ -19,6 +28,7 @@ use crate::sensors::Sensors;
 use crate::source::Source;
 use crate::source::csv::{CsvError, CsvSource, Header, PointTime, Repeat, Settings, TimeColumn, Untimed};
 use crate::source::host::HostSource;
+use crate::source::ping::PingSource;
 use crate::spool::{Bounds, Place, Spool, folder_name};
 use crate::stop::Stop;
 
@@ -31,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Csv(args) => run_csv(*args, &stop),
         Command::Host(args) => run_host(&args, &stop),
+        Command::Ping(args) => run_ping(*args, &stop),
         Command::Record(args) => run_record(&args, &stop),
     }
 }
@@ -46,13 +57,45 @@ fn run_csv(args: CsvArgs, stop: &Stop) -> Result<(), Failure> {
         CsvError::Settings { .. } => Failure::Usage(error.into()),
         other => Failure::Runtime(other.into()),
     })?;
-    run_source(Box::new(source), pace, bad_rows, &link, stop)
+    run_source(Box::new(source), pace, bad_rows, &Link::from(&link), stop)
 }
 
 fn run_host(args: &HostArgs, stop: &Stop) -> Result<(), Failure> {
     let source = HostSource::open(Clock.now())?;
     let pace = Pace::every(args.every.max(Sensors::SHORTEST_INTERVAL));
-    run_source(Box::new(source), pace, BadRows::Skip, &args.link, stop)
+    run_source(Box::new(source), pace, BadRows::Skip, &Link::from(&args.link), stop)
+}
+
+fn run_ping(args: PingArgs, stop: &Stop) -> Result<(), Failure> {
+    let PingArgs { mut to, send, targets, once, .. } = args;
+    let usage = |error: String| Failure::Usage(anyhow!(error));
+    if let Some(other) = to.iter().find(|endpoint| !matches!(endpoint, Endpoint::Mqtt(_))) {
+        return Err(usage(format!("--to {other}: an agent of a swarm publishes over MQTT only, mqtt:// or mqtts://")));
+    }
+    let politeness = Politeness::new(args.probes, args.interval, args.pause).map_err(usage)?;
+    let trust = Trust::new(args.ca.as_deref()).map_err(Failure::Usage)?;
+    let folder = spool_folder(&send);
+    let host = Own::read().context("finding out which process this is")?.host_name;
+    let name = args.agent.map_or_else(|| Name::usual(&host, folder.as_deref()), Name::given);
+    let id = agent(&name.text).map_err(|error| Failure::Usage(error.into()))?;
+    let list = List::new(folder.map(|folder| folder.join(format!("{}.targets", folder_name(&id, SWARM)))));
+    let targets = if targets.is_empty() { list.load() } else { targets };
+    if once && targets.is_empty() {
+        return Err(usage("--once needs targets".to_owned()));
+    }
+    if targets.is_empty() {
+        tracing::info!("there are no targets yet: they are waited for on the topic {WATCH_TOPIC}");
+    }
+    let rounds = if once { Rounds::Once } else { Rounds::Forever };
+    let plan = Plan::new(targets, rounds, politeness.slot(), politeness.pause, rand::random());
+    let measuring = Measuring::start(plan, Method { politeness, trust })?;
+    let source = PingSource::new(measuring, list, name.text.clone(), args.network, args.format.into());
+    // Agents that are started together don't go all to one broker.
+    to.shuffle(&mut rand::rng());
+    let listen = if once { Vec::new() } else { vec![WATCH_TOPIC.to_owned()] };
+    let named = args.named_topics.then_some(name.text.clone());
+    let to = Destination::OneOf { brokers: &to, listen, named };
+    run_source(Box::new(source), Pace::live(), BadRows::Skip, &Link { id, to, send: &send }, stop)
 }
 
 fn run_record(args: &RecordArgs, stop: &Stop) -> Result<(), Failure> {
@@ -62,48 +105,72 @@ fn run_record(args: &RecordArgs, stop: &Stop) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Who publishes, where to, and how.
+struct Link<'a> {
+    id: PublisherId,
+    to: Destination<'a>,
+    send: &'a SendArgs,
+}
+
+impl<'a> From<&'a LinkArgs> for Link<'a> {
+    fn from(args: &'a LinkArgs) -> Self {
+        Self { id: args.id.clone(), to: Destination::One(&args.to), send: &args.send }
+    }
+}
+
 fn run_source(
     source: Box<dyn Source>,
     pace: Pace,
     bad_rows: BadRows,
-    link: &LinkArgs,
+    link: &Link<'_>,
     stop: &Stop,
 ) -> Result<(), Failure> {
     let now = Clock.now();
     let own = Own::read().context("finding out which process this is")?;
-    let beat_every = link.beat_every.unwrap_or((link.threshold / 5).max(Duration::from_nanos(1)));
-    tracing::info!("publishing as {} to {}, a beat every {}", link.id, link.to, humantime::format_duration(beat_every));
+    let Link { id, to, send } = link;
+    let beat_every = send.beat_every.unwrap_or((send.threshold / 5).max(Duration::from_nanos(1)));
+    tracing::info!("publishing as {id} to {to}, a beat every {}", humantime::format_duration(beat_every));
     let spool = open_spool(link);
     let process = own.process;
-    let letterhead = Letterhead::new(own, link.encoding.into(), now);
+    let letterhead = Letterhead::new(own, send.encoding.into(), now);
     let options = PublishOptions {
-        client: link.id.as_str().to_owned(),
-        will: Some((Kind::Rip.topic(&link.id), letterhead.will())),
+        client: id.as_str().to_owned(),
+        will: Some((Kind::Rip.topic(id), letterhead.will())),
         keepalive: beat_every,
         ..PublishOptions::default()
     };
-    let outbound = lastbeat_transport::publish(&link.to, options).context("opening the transport")?;
-    let outbox = Outbox::new(outbound, &link.id, process, spool);
+    let outbound = to.open(options).context("opening the transport")?;
+    let mut outbox = Outbox::new(outbound, id, process, spool);
+    if let Destination::OneOf { named: Some(agent), .. } = to {
+        outbox = outbox.with_named_topics(agent.clone());
+    }
     let publisher = Publisher::new(Parts { source, pace, letterhead, outbox, beat_every, bad_rows }, now);
-    publish(publisher, stop, link.drain)
+    publish(publisher, stop, send.drain)
+}
+
+/// The folder that spools are in, if they are in any.
+fn spool_folder(send: &SendArgs) -> Option<PathBuf> {
+    match &send.spool {
+        Some(Place::Off) => None,
+        Some(Place::Below(folder)) => Some(folder.clone()),
+        None => Place::usual(|name| std::env::var_os(name)),
+    }
 }
 
 /// Opens the spool of this publisher and destination. Where that can't be done, messages are held in memory: a publisher
 /// that sends is better than one that does not start.
-fn open_spool(link: &LinkArgs) -> Spool {
-    let bounds = Bounds { unsent: link.buffer.0, kept: KEPT_BYTES, keep: link.keep };
-    let below = match &link.spool {
-        Some(Place::Off) => return Spool::in_memory(bounds),
-        Some(Place::Below(folder)) => Some(folder.clone()),
-        None => Place::usual(|name| std::env::var_os(name)),
-    };
-    let Some(below) = below else {
-        tracing::warn!("there is no folder to keep messages in (--spool); they are held in memory only");
+fn open_spool(link: &Link<'_>) -> Spool {
+    let Link { id, to, send } = link;
+    let bounds = Bounds { unsent: send.buffer.0, kept: KEPT_BYTES, keep: send.keep };
+    let Some(below) = spool_folder(send) else {
+        if send.spool != Some(Place::Off) {
+            tracing::warn!("there is no folder to keep messages in (--spool); they are held in memory only");
+        }
         return Spool::in_memory(bounds);
     };
-    let folder = below.join(folder_name(&link.id, &link.to));
+    let folder = below.join(folder_name(id, &to.kept_as()));
     // Where nothing is acknowledged, what is lost is known by what comes after it.
-    let again = matches!(link.to, Endpoint::Zmq(_));
+    let again = matches!(to, Destination::One(Endpoint::Zmq(_)));
     match Spool::open(&folder, bounds, again) {
         Ok(spool) => {
             tracing::info!("messages are kept in {} until they are through", folder.display());

@@ -22,7 +22,7 @@ pub fn spool(folder: &Path, messages: &[(Kind, Vec<u8>)], settled: usize) {
     let mut spool = Spool::open(folder, BOUNDS, false).expect("a temporary folder");
     let (through, held) = messages.split_at(settled.min(messages.len()));
     for (kind, payload) in through {
-        let span = spool.push_sent(*kind, payload).expect("there is room");
+        let span = spool.push_sent(&(*kind).into(), payload).expect("there is room");
         spool.settle(span);
     }
     for (kind, payload) in held {

@@ -1,11 +1,13 @@
 //! [`Outbox`]: hands messages to a transport; what it does not take waits, in order, in the spool. Writes no messages itself.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use lastbeat_transport::{Handed, Outbound, TransportError};
+use lastbeat_transport::{Handed, Outbound, Told, TransportError};
 use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, PublisherId};
 
+use crate::address::Address;
 use crate::answers::Answers;
 use crate::left::Left;
 use crate::spool::{Closed, Span, Spool};
@@ -37,53 +39,73 @@ pub struct Outbox {
     tally: OutboxTally,
 }
 
-/// The topics of one publisher.
+/// The topics of one publisher; those of targets are made when they are needed.
 #[derive(Debug)]
-pub struct Topics([String; Kind::ALL.len()]);
+pub struct Topics {
+    own: [String; Kind::ALL.len()],
+    /// What stands behind the targets, if anything.
+    agent: Option<String>,
+}
 
 impl Topics {
-    /// The topic of a kind.
-    pub fn of(&self, kind: Kind) -> &str {
-        &self.0[Kind::ALL.iter().position(|known| *known == kind).expect("invariant: ALL has every kind")]
+    /// The topic of an address.
+    pub fn of(&self, address: &Address) -> Cow<'_, str> {
+        match address {
+            Address::Own(kind) => {
+                let place = Kind::ALL.iter().position(|known| known == kind);
+                Cow::Borrowed(&self.own[place.expect("invariant: ALL has every kind")])
+            }
+            Address::Ping(target) => {
+                Cow::Owned(self.agent.as_ref().map_or_else(|| target.topic(), |agent| target.topic_of(agent)))
+            }
+        }
     }
 }
 
 impl Outbox {
     /// For one publisher, whose process this is. What is in the spool goes first.
     pub fn new(outbound: Box<dyn Outbound>, publisher: &PublisherId, own: ProcessIdentity, spool: Spool) -> Self {
-        let topics = Topics(Kind::ALL.map(|kind| kind.topic(publisher)));
+        let topics = Topics { own: Kind::ALL.map(|kind| kind.topic(publisher)), agent: None };
         let answers = Answers::new(publisher.clone(), own);
         let (in_flight, tally) = (VecDeque::new(), OutboxTally::default());
         Self { outbound, topics, spool, answers, in_flight, settled: 0, tally }
     }
 
+    /// With the agent's name behind the targets in the topics of results, for brokers that hold each agent to its own.
+    pub fn with_named_topics(mut self, agent: String) -> Self {
+        self.topics.agent = Some(agent);
+        self
+    }
+
     /// Hands a message over if none is held before it; it is not kept otherwise.
-    pub fn try_send(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
-        if !self.is_clear() || self.hand(kind, payload)? == Handed::NotNow {
+    pub fn try_send(&mut self, address: impl Into<Address>, payload: &[u8]) -> Result<Handed, TransportError> {
+        let address = address.into();
+        if !self.is_clear() || self.hand(&address, payload)? == Handed::NotNow {
             return Ok(Handed::NotNow);
         }
-        let span = self.spool.push_sent(kind, payload);
+        let span = self.spool.push_sent(&address, payload);
         self.in_flight.push_back(span);
         Ok(Handed::Taken)
     }
 
     /// Hands a message over, now or later.
-    pub fn send(&mut self, kind: Kind, payload: Vec<u8>) -> Result<(), TransportError> {
-        if self.try_send(kind, &payload)? == Handed::NotNow {
-            self.hold(kind, payload);
+    pub fn send(&mut self, address: impl Into<Address>, payload: Vec<u8>) -> Result<(), TransportError> {
+        let address = address.into();
+        if self.try_send(address.clone(), &payload)? == Handed::NotNow {
+            self.hold(address, payload);
         }
         Ok(())
     }
 
     /// Keeps a message, to be handed over behind all that are held.
-    pub fn hold(&mut self, kind: Kind, payload: Vec<u8>) {
+    pub fn hold(&mut self, address: impl Into<Address>, payload: Vec<u8>) {
         self.tally.held += 1;
-        self.spool.push(kind, payload);
+        self.spool.push(address, payload);
     }
 
     /// Hands a message over ahead of all that are held; it is not kept.
     pub fn send_ahead(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
-        let handed = self.hand(kind, payload)?;
+        let handed = self.hand(&kind.into(), payload)?;
         if handed == Handed::Taken {
             self.in_flight.push_back(None);
         }
@@ -94,7 +116,7 @@ impl Outbox {
     pub fn flush(&mut self, most: usize) -> Result<(), TransportError> {
         for _ in 0..most {
             let Some(oldest) = self.spool.front() else { break };
-            if self.outbound.try_send(self.topics.of(oldest.kind), &oldest.payload)? == Handed::NotNow {
+            if self.outbound.try_send(&self.topics.of(&oldest.address), &oldest.payload)? == Handed::NotNow {
                 break;
             }
             let span = self.spool.pop().and_then(|held| held.span);
@@ -132,8 +154,13 @@ impl Outbox {
 
     /// Waits until the oldest message held, or else one of this kind, may be taken; whether it may.
     pub fn wait_ready(&mut self, kind: Kind, limit: Duration) -> bool {
-        let kind = self.spool.front().map_or(kind, |oldest| oldest.kind);
-        self.outbound.wait_ready(self.topics.of(kind), limit)
+        let address = self.spool.front().map_or(kind.into(), |oldest| oldest.address.clone());
+        self.outbound.wait_ready(&self.topics.of(&address), limit)
+    }
+
+    /// What the broker said since this was last asked for.
+    pub fn told(&mut self) -> Vec<Told> {
+        self.outbound.told()
     }
 
     /// Whether nothing is held.
@@ -165,8 +192,8 @@ impl Outbox {
         Left { unsent, kept, unsure, askable: whole && unsure > 0 }
     }
 
-    fn hand(&mut self, kind: Kind, payload: &[u8]) -> Result<Handed, TransportError> {
-        let handed = self.outbound.try_send(self.topics.of(kind), payload)?;
+    fn hand(&mut self, address: &Address, payload: &[u8]) -> Result<Handed, TransportError> {
+        let handed = self.outbound.try_send(&self.topics.of(address), payload)?;
         self.tally.sent += u64::from(handed == Handed::Taken);
         Ok(handed)
     }

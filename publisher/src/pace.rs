@@ -21,6 +21,8 @@ pub struct Pace {
 enum Rule {
     /// As fast as rows can be taken.
     Unpaced,
+    /// As they come, whether they can be taken or not.
+    Live,
     /// One row every so often.
     Every(Duration),
     /// As far apart as the rows' own times, divided by a factor.
@@ -45,6 +47,11 @@ impl Pace {
         Self { rule, asks_at: None }
     }
 
+    /// As rows come by themselves: they do not wait for one that can't be sent.
+    pub fn live() -> Self {
+        Self { rule: Rule::Live, asks_at: None }
+    }
+
     /// The rows' own pace, times `speed`.
     pub fn own(speed: Speed) -> Self {
         Self { rule: Rule::Own { speed, last: None, step: Duration::ZERO }, asks_at: None }
@@ -66,7 +73,7 @@ impl Pace {
     /// closely as the last one that was. A row without a time is due with the one before it.
     pub fn row(&mut self, row_time: Option<UtcNanos>, now: Monotonic) -> Monotonic {
         match &mut self.rule {
-            Rule::Unpaced => now,
+            Rule::Unpaced | Rule::Live => now,
             Rule::Every(span) => {
                 let due = self.asks_at.unwrap_or(now);
                 let from = if now.since(due) >= CATCH_UP.max(*span) { now } else { due };

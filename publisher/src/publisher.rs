@@ -7,13 +7,14 @@ use anyhow::{Context, anyhow};
 use lastbeat_transport::Handed;
 use lastbeat_wire::{Body, Kind, MAX_PAYLOAD_BYTES, Monotonic, Now};
 
+use crate::address::Address;
 use crate::failure::Failure;
 use crate::left::Left;
 use crate::letterhead::Letterhead;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::report::Report;
-use crate::source::{Source, Step};
+use crate::source::{Form, Source, Step};
 
 /// How much is done before time and signals are looked at again.
 const TURN_MESSAGES: usize = 256;
@@ -109,6 +110,9 @@ impl Publisher {
         // Before what is held, for it tells that this process is alive, and that late messages don't.
         self.beat(now)?;
         self.parts.outbox.flush(TURN_MESSAGES).context("sending what was held")?;
+        for told in self.parts.outbox.told() {
+            self.parts.source.told(&told);
+        }
         let answers_at = self.parts.outbox.answer(now.monotonic).context("sending again")?;
         let mut look = Look::Row;
         for _ in 0..TURN_MESSAGES {
@@ -265,6 +269,15 @@ impl Publisher {
 
     fn send_reading(&mut self, now: Now) -> Result<Look, Failure> {
         self.stage = Stage::Ask(None);
+        let address = match self.parts.source.form() {
+            Form::Own => Address::Own(Kind::Sensor),
+            Form::Ping(target) => Address::Ping(target),
+            Form::Foreign(target, payload) => {
+                self.report.readings += 1;
+                self.parts.outbox.send(Address::Ping(target), payload).context("sending")?;
+                return Ok(Look::Row);
+            }
+        };
         let draft = self.parts.letterhead.draft(Body::Reading(self.parts.source.reading()), now);
         if draft.payload.len() > MAX_PAYLOAD_BYTES {
             let fault = anyhow!(
@@ -280,7 +293,7 @@ impl Publisher {
         }
         self.parts.letterhead.count(&draft);
         self.report.readings += 1;
-        self.parts.outbox.send(Kind::Sensor, draft.payload).context("sending")?;
+        self.parts.outbox.send(address, draft.payload).context("sending")?;
         Ok(Look::Row)
     }
 }

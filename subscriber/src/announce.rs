@@ -55,7 +55,6 @@ impl Announcer {
 }
 
 /// Tells something that changes no state.
-
 pub fn notice(notice: &Notice) {
     match notice {
         Notice::Restarted { publisher, old, new, .. } => {

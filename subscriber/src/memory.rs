@@ -4,6 +4,8 @@
 //! it was at another place of the log: at a replay it ignores the records before that.
 
 mod file;
+#[cfg(test)]
+mod recorded;
 mod slicing;
 
 use std::fs;

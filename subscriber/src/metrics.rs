@@ -9,7 +9,7 @@ use lastbeat_watchdog::{Flip, State};
 use lastbeat_wire::UtcNanos;
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::board::Board;
@@ -45,6 +45,7 @@ struct Figures {
     rate: Gauge,
     publishers: IntGaugeVec,
     links: IntGaugeVec,
+    round_trips: GaugeVec,
     behind: IntGaugeVec,
     trouble: IntGaugeVec,
     set_aside: IntGaugeVec,
@@ -92,6 +93,11 @@ impl Metrics {
             wanted: maker.whole("messages_wanted", "Messages that are missing and still asked for."),
             rate: maker.gauge("messages_per_second", "Messages per second, over the last seconds."),
             publishers: maker.gauges("publishers", "Publishers, by their state.", "state"),
+            round_trips: maker.float_gauges(
+                "link_round_trip_seconds",
+                "How long the subscriber's own message took through the broker and back.",
+                "link",
+            ),
             links: maker.gauges("link_up", "1 while the link works, 0 while it is down.", "link"),
             behind: maker.gauges("follower_lag_bytes", "Bytes of the log that it has not taken yet.", "follower"),
             trouble: maker.gauges("follower_trouble", "1 while its target takes nothing.", "follower"),
@@ -159,6 +165,9 @@ impl Figures {
         }
         for link in &figures.links {
             self.links.with_label_values(&[&link.name]).set(i64::from(link.down.is_none()));
+            if let Some(span) = link.round_trip {
+                self.round_trips.with_label_values(&[&link.name]).set(span.as_secs_f64());
+            }
         }
         drop(figures);
         for follower in board.followers() {
@@ -204,6 +213,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> Gauge {
         self.registered(Gauge::with_opts(options(name, help)).expect("invariant: a name of letters"))
+    }
+
+    fn float_gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+        self.registered(GaugeVec::new(options(name, help), &[label]).expect("invariant: names of letters"))
     }
 
     fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {

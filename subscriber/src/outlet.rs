@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Most bytes that wait for the reader: a flip of each of a hundred thousand publishers. Beyond that lines are left out.
 const WAITING_BYTES: usize = 64 << 20;
+/// So many bytes are written at once, and a line more.
+const AT_ONCE_BYTES: usize = 64 << 10;
 
 /// A place for whole lines. Cloning shares it. Its thread ends with the last clone.
 #[derive(Debug, Clone)]
@@ -65,18 +67,27 @@ impl Outlet {
 }
 
 fn write_all(name: &str, mut to: impl Write, lines: &Receiver<Line>, shared: &Shared) {
-    for line in lines {
-        match line {
-            Line::Text(text) => {
-                // Whoever read may have gone: what comes is taken all the same.
-                let _ = to.write_all(&text).and_then(|()| to.flush());
-                shared.waiting_bytes.fetch_sub(text.len(), Ordering::AcqRel);
-                let left_out = shared.left_out.swap(0, Ordering::AcqRel);
-                if left_out > 0 {
-                    tracing::warn!("{name}: {left_out} lines were left out, for nobody read it");
-                }
+    let mut text = Vec::new();
+    for first in lines {
+        // What waits by now goes in one piece: a million lines were a million calls of the system.
+        let mut next = Some(first);
+        while let Some(Line::Text(line)) = next {
+            text.extend_from_slice(&line);
+            next = if text.len() < AT_ONCE_BYTES { lines.try_recv().ok() } else { None };
+        }
+        if !text.is_empty() {
+            // Whoever read may have gone: what comes is taken all the same.
+            let _ = to.write_all(&text).and_then(|()| to.flush());
+            shared.waiting_bytes.fetch_sub(text.len(), Ordering::AcqRel);
+            text.clear();
+            let left_out = shared.left_out.swap(0, Ordering::AcqRel);
+            if left_out > 0 {
+                tracing::warn!("{name}: {left_out} lines were left out, for nobody read it");
             }
-            Line::Flush(done) => drop(done.send(())),
+        }
+        if let Some(Line::Flush(done)) = next {
+            // Whoever waited may have lost patience.
+            let _ = done.send(());
         }
     }
 }
@@ -138,5 +149,23 @@ mod tests {
         assert_eq!(outlet.shared.waiting_bytes.load(Ordering::Acquire), 0);
         outlet.put(b"again\n".to_vec());
         assert_eq!(reader.recv().unwrap(), b"again\n");
+    }
+
+    #[test]
+    fn lines_that_wait_are_written_in_one_piece_and_in_their_order() {
+        let (pipe, reader) = std::sync::mpsc::sync_channel(0);
+        let outlet = Outlet::start("test", Pipe(pipe)).unwrap();
+        let lines: Vec<_> = (0..1000).map(|number| format!("{number}\n")).collect();
+        for line in &lines {
+            outlet.put(line.clone().into_bytes());
+        }
+        // How many waited already when the first was taken is up to the thread; all others do while that is read.
+        let (first, others) = (reader.recv().unwrap(), lines.concat().into_bytes());
+        if first.len() < others.len() {
+            assert_eq!(reader.recv().unwrap(), others[first.len()..]);
+        }
+        assert!(others.starts_with(&first));
+        outlet.flush(Duration::from_mins(1));
+        assert_eq!(outlet.shared.waiting_bytes.load(Ordering::Acquire), 0);
     }
 }

@@ -226,6 +226,7 @@ fn open_links(settings: &Settings, own: &Own, sender: &mpsc::Sender<Incoming>) -
         let options = SubscribeOptions {
             client: settings.name.clone().unwrap_or_else(|| own.host_name.clone()),
             keepalive: settings.keepalive(),
+            canary: true,
             ..SubscribeOptions::default()
         };
         Ok(subscribe(endpoint, options, link, sender.clone())?)

@@ -191,8 +191,14 @@ impl Service {
                         tracing::warn!(link = %view.name, "link down: {reason}");
                     }
                     view.down = Some(reason.clone());
+                    view.round_trip = None;
                 }
                 self.intake.link_down(now, link, &reason);
+            }
+            Arrival::RoundTrip(span) => {
+                if let Some(view) = self.links.get_mut(usize::from(link.0)) {
+                    view.round_trip = Some(span);
+                }
             }
             Arrival::Batch(mut batch) => {
                 let receipt = batch.receipt.take();

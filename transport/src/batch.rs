@@ -1,5 +1,7 @@
 //! [`Batch`]: messages on their way from a transport's thread to the subscriber's loop, without an allocation for each.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 /// Which of a subscriber's links something came by: its place in the order the links were given.
@@ -25,6 +27,8 @@ pub enum Arrival {
         /// What was seen, for people.
         reason: String,
     },
+    /// How long a message of our own took through the broker and back.
+    RoundTrip(Duration),
     /// Messages, in the order they came.
     Batch(Batch),
 }

@@ -4,6 +4,7 @@
 //! for receiving and one for sending for all clients of a process, and holds its lock while it calls us.
 
 mod broker;
+mod canary;
 mod carry;
 mod connector;
 mod flow;

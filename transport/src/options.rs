@@ -17,12 +17,12 @@ pub struct PublishOptions {
     /// Most messages held here for a receiver that is slow (ZeroMQ, each peer) or has not acknowledged (MQTT); from
     /// there on nothing is taken. What ZeroMQ holds at the moment a link breaks is lost, so more is not better.
     pub high_water_mark: usize,
+    /// Whether an MQTT broker is to keep what is sent, for whoever comes later. ZeroMQ keeps nothing.
+    pub retain: bool,
     /// What to listen to at whichever MQTT broker this publisher is connected to, for
     /// [`Outbound::told`](crate::Outbound::told): topics or MQTT's filters, and one that ends in a slash stands for all that
     /// begin with it. ZeroMQ ignores it.
     pub listen: Vec<String>,
-    /// Whether an MQTT broker is to keep what is sent, for whoever comes later. ZeroMQ keeps nothing.
-    pub retain: bool,
 }
 
 impl Default for PublishOptions {
@@ -32,8 +32,8 @@ impl Default for PublishOptions {
             will: None,
             keepalive: Duration::from_secs(10),
             high_water_mark: 1_000,
-            listen: Vec::new(),
             retain: false,
+            listen: Vec::new(),
         }
     }
 }
@@ -51,6 +51,9 @@ pub struct SubscribeOptions {
     pub high_water_mark: usize,
     /// What an MQTT broker does with messages that come while this subscriber is away. ZeroMQ keeps none.
     pub session: Session,
+    /// Whether to send messages to itself through an MQTT broker, on `canary/<client>`: so that one that takes connections and
+    /// passes nothing on shows as a link that is down, and the way through it is measured ([`Arrival::RoundTrip`](crate::Arrival::RoundTrip)).
+    pub canary: bool,
 }
 
 /// What an MQTT broker does with messages that come while a subscriber is away.
@@ -70,6 +73,7 @@ impl Default for SubscribeOptions {
             topics: Kind::ALL.into_iter().map(Kind::prefix).chain([PING_PREFIX]).map(str::to_owned).collect(),
             high_water_mark: 100_000,
             session: Session::Kept,
+            canary: false,
         }
     }
 }

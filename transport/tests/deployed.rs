@@ -34,7 +34,7 @@ fn deployed(ours: &Authority) -> Mosquitto {
     copy(Path::new(&format!("{DEPLOY}/acl")), "acl");
     let passwords = mosquitto.folder().join("passwords");
     fs::write(&passwords, "").unwrap();
-    for user in ["watch", "a", "b"] {
+    for user in ["watch", "targets", "a", "b"] {
         let made = Command::new("mosquitto_passwd").arg("-b").arg(&passwords).args([user, user]).status();
         assert!(made.expect("this test needs mosquitto_passwd: install Debian's package mosquitto").success());
     }
@@ -83,6 +83,30 @@ fn a_publisher_does_not_speak_for_another_nor_the_subscriber_for_any() {
         let message = watch.message();
         assert_eq!((message.topic.as_str(), message.payload.as_slice()), (topic, &b"own"[..]));
     }
+}
+
+#[test]
+fn an_agent_speaks_under_its_own_name_alone_and_reads_what_to_measure_and_only_who_may_says_so() {
+    let ours = Authority::new();
+    let mosquitto = deployed(&ours);
+    let mut watch = Listener::new(&url(&mosquitto, "watch", &ours), "watch", &["ping/", "beat/", "rip/"]);
+    watch.wait_for_up();
+    let mut listens = Listener::new(&url(&mosquitto, "b", &ours), "agent", &["watch"]);
+    listens.wait_for_up();
+    for topic in ["ping/x.example/b", "ping/x.example", "beat/agent/b", "rip/agent/b", "watch"] {
+        forge(&mosquitto, "a", topic, &ours);
+    }
+    forge(&mosquitto, "watch", "watch", &ours);
+    forge(&mosquitto, "targets", "ping/x.example/targets/x", &ours);
+    let mut a = publisher(&url(&mosquitto, "a", &ours), "a", "rip/agent/a");
+    for topic in ["ping/x.example/a", "ping/https:%2F%2Fx.example%2F/a", "beat/agent/a", "rip/agent/a"] {
+        send(&mut *a, topic, b"own");
+        assert_eq!(watch.message().topic, topic);
+    }
+    let mut targets = publisher(&url(&mosquitto, "targets", &ours), "targets", "rip/targets");
+    send(&mut *targets, "watch", b"x.example");
+    let told = listens.message();
+    assert_eq!((told.topic.as_str(), told.payload.as_slice()), ("watch", &b"x.example"[..]));
 }
 
 #[test]

@@ -228,7 +228,8 @@ fn each_broker_has_its_own_authority_and_what_is_wrong_with_one_is_said_of_it() 
         (&urls[2], "the broker's certificate is not for \"localhost\""),
     ] {
         let lines = log.lines(&[&format!("no link with {url}: ")]);
-        assert!(lines.len() == 1 && lines[0].contains(why), "{lines:?}");
+        // More than one where a busy machine made a second round of it.
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(why)), "{lines:?}");
     }
 }
 

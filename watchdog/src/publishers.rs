@@ -46,6 +46,8 @@ struct Block {
 /// What of a publisher is not in its row.
 #[derive(Debug, Clone)]
 enum Beside {
+    /// Nothing but when it was last heard, as of most that are blind or silent: in 24 bytes instead of some 350.
+    Heard(Monotonic),
     Rare(Box<Rare>),
     /// All of it, for there is something so odd in it that the row has no form for it.
     Whole(Box<Publisher>),
@@ -135,8 +137,10 @@ impl Publishers {
             return whole;
         }
         let mut publisher = self.spare.take().unwrap_or_default();
-        if let Some(Beside::Rare(rare)) = beside {
-            publisher.rare = rare;
+        match beside {
+            Some(Beside::Heard(heard)) => publisher.rare.overflow.last_heard = Some(heard),
+            Some(Beside::Rare(rare)) => publisher.rare = rare,
+            _ => {}
         }
         row.unpack(number, deadline, &mut publisher, &self.shared);
         publisher
@@ -153,7 +157,12 @@ impl Publishers {
             self.beside.insert(number, Beside::Whole(publisher));
             return;
         }
-        if !publisher.rare.is_empty() {
+        let heard = publisher.rare.overflow.last_heard.take();
+        if let (true, Some(heard)) = (publisher.rare.is_empty(), heard) {
+            row.set_beside(true);
+            self.beside.insert(number, Beside::Heard(heard));
+        } else if !publisher.rare.is_empty() {
+            publisher.rare.overflow.last_heard = heard;
             row.set_beside(true);
             self.beside.insert(number, Beside::Rare(std::mem::take(&mut publisher.rare)));
         } else if had_beside && self.beside.len() * 8 < self.beside.capacity() {
@@ -169,6 +178,7 @@ impl Publishers {
         let mut publisher = Publisher::default();
         match row.has_beside().then(|| self.beside.get(&number)).flatten() {
             Some(Beside::Whole(whole)) => return Publisher { touched: row.is_touched(), ..Publisher::clone(whole) },
+            Some(Beside::Heard(heard)) => publisher.rare.overflow.last_heard = Some(*heard),
             Some(Beside::Rare(rare)) => publisher.rare.clone_from(rare),
             None => {}
         }

@@ -129,7 +129,7 @@ struct Palette<T>(Vec<T>);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Overflow {
     /// Where the deadline does not tell.
-    last_heard: Option<Monotonic>,
+    pub last_heard: Option<Monotonic>,
     /// When the process was last heard, where that is not when the publisher was.
     spoke_last: Option<Monotonic>,
     /// Where it is learned, or there are too many.

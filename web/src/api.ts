@@ -32,7 +32,8 @@ export interface Row {
   conflicts: number;
 }
 
-export interface Link { name: string; up: boolean; reason: string | null }
+/** `round_trip_s`: of the watchdog's own message through the broker and back. */
+export interface Link { name: string; up: boolean; reason: string | null; round_trip_s: number | null }
 export interface Follower { name: string; behind_bytes: number; trouble: string | null; set_aside: number; held: string | null }
 export interface Totals { messages: number; refused: number; duplicates: number; unknown: number; not_kept: number }
 export type States = Partial<Record<State, number>>;

@@ -71,6 +71,14 @@ pub enum PingError {
     /// It names an agent that can't be one.
     #[error("agent: {0}")]
     Agent(#[from] InvalidPublisherId),
+    /// Its topic names another agent than its payload.
+    #[error("topic of the agent {topic:?}, result of the agent {payload:?}")]
+    Other {
+        /// The one that the broker let through.
+        topic: String,
+        /// The one that it says it is.
+        payload: String,
+    },
     /// Its payload can't be read.
     #[error(transparent)]
     Payload(#[from] DecodeError),
@@ -112,28 +120,38 @@ pub fn agent_name(publisher: &str) -> Option<&str> {
     publisher.strip_prefix(AGENT_PREFIX)
 }
 
-/// Reads what came on `ping/<target>`, our own envelope or the array of `athoune/swarming`, as a reading of the agent that
+/// Reads what came on `ping/<target>` or `ping/<target>/<agent>`, our own envelope or the array of `athoune/swarming`, as a reading of the agent that
 /// measured: its field `agent` is taken off, a field `target` put first. `None` for a topic of another sort.
 pub fn decode_ping<'a>(topic: &[u8], payload: &'a [u8]) -> Option<Result<(PublisherId, Message<'a>), PingError>> {
-    Some(Target::of_topic(topic)?.map_err(PingError::from).and_then(|target| read(&target, payload)))
+    let name = topic.strip_prefix(PING_PREFIX.as_bytes())?;
+    let end = name.iter().position(|byte| *byte == b'/');
+    let (target, named) = end.map_or((name, None), |end| (&name[..end], Some(&name[end + 1..])));
+    Some(Target::unescaped(target).map_err(PingError::from).and_then(|target| read(&target, named, payload)))
 }
 
-fn read<'a>(target: &Target, payload: &'a [u8]) -> Result<(PublisherId, Message<'a>), PingError> {
+fn read<'a>(target: &Target, named: Option<&[u8]>, payload: &'a [u8]) -> Result<(PublisherId, Message<'a>), PingError> {
     let mut message =
         if payload.trim_ascii_start().starts_with(b"[") { array(payload)? } else { decode(Kind::Sensor, payload)? };
     let Body::Reading(reading) = &mut message.body else { return Err(PingError::NoAgent) };
-    let mut named = None;
+    let named = named.map(|named| String::from_utf8_lossy(named)).map(|named| agent(&named)).transpose()?;
+    let mut said = None;
     let mut fields = Fields::with_capacity(reading.fields.len());
     fields.push(field::TARGET, Value::Text(target.as_str().to_owned().into()));
     for (name, value) in std::mem::take(&mut reading.fields) {
         match (&*name, value) {
-            (field::AGENT, Value::Text(name)) => named = Some(agent(&name)?),
+            (field::AGENT, Value::Text(name)) => said = Some(agent(&name)?),
             (field::AGENT | field::TARGET, _) => {}
             (_, value) => fields.push(name, value),
         }
     }
     reading.fields = fields;
-    Ok((named.ok_or(PingError::NoAgent)?, message))
+    match (named, said) {
+        (Some(topic), Some(payload)) if topic != payload => {
+            let name = |agent: PublisherId| agent_name(agent.as_str()).unwrap_or_default().to_owned();
+            Err(PingError::Other { topic: name(topic), payload: name(payload) })
+        }
+        (named, said) => Ok((named.or(said).ok_or(PingError::NoAgent)?, message)),
+    }
 }
 
 fn array(payload: &[u8]) -> Result<Message<'_>, DecodeError> {
@@ -260,6 +278,17 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert_eq!(decode_ping(b"sensor/a", b"1"), None);
+    }
+
+    #[test]
+    fn whose_name_stands_in_the_topic_can_not_be_another() {
+        let result = br#"["paris","ok",{"loss":0.0}]"#;
+        assert_eq!(ping("ping/a.example/paris", result).unwrap().0.as_str(), "agent/paris");
+        let forged = ping("ping/a.example/oslo", result).unwrap_err().to_string();
+        assert_eq!(forged, r#"topic of the agent "oslo", result of the agent "paris""#);
+        let unnamed = br#"{"lastbeat":1,"fields":{"loss":0.0}}"#;
+        assert_eq!(ping("ping/a.example/oslo", unnamed).unwrap().0.as_str(), "agent/oslo");
+        assert!(ping("ping/a.example/", unnamed).is_err());
     }
 
     #[test]

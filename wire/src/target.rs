@@ -121,11 +121,15 @@ impl Target {
         topic
     }
 
-    /// The target of a topic, if it is one of results.
-    pub fn of_topic(topic: &[u8]) -> Option<Result<Self, InvalidTarget>> {
-        let name = topic.strip_prefix(PING_PREFIX.as_bytes())?;
-        let text = String::from_utf8_lossy(name);
-        Some(unescaped(&text).unwrap_or(text.into_owned()).parse())
+    /// The same with the agent's name behind it, so that a broker can hold each agent to its own: `ping/a.example/paris`.
+    pub fn topic_of(&self, agent: &str) -> String {
+        format!("{}/{agent}", self.topic())
+    }
+
+    /// A target as a topic has it.
+    pub(crate) fn unescaped(level: &[u8]) -> Result<Self, InvalidTarget> {
+        let text = String::from_utf8_lossy(level);
+        unescaped(&text).unwrap_or(text.into_owned()).parse()
     }
 
     fn parts(&self) -> (Probe, &str, Option<&str>, &str) {
@@ -310,13 +314,13 @@ mod tests {
     fn a_topic_is_one_level_and_comes_back() {
         assert_eq!(target("a.example").topic(), "ping/a.example");
         assert_eq!(target("https://a.example/100%25+#$").topic(), "ping/https:%2F%2Fa.example%2F100%2525%2B%23%24");
+        assert_eq!(target("a.example:80").topic_of("paris"), "ping/a.example:80/paris");
         for text in ["a.example", "[::1]:80", "https://a.example/100%25+#$x"] {
-            assert_eq!(Target::of_topic(target(text).topic().as_bytes()), Some(Ok(target(text))));
+            assert_eq!(Target::unescaped(&target(text).topic().as_bytes()[PING_PREFIX.len()..]), Ok(target(text)));
         }
-        assert_eq!(Target::of_topic(b"sensor/a"), None);
-        assert!(Target::of_topic(b"ping/").unwrap().is_err());
-        assert!(Target::of_topic(b"ping/%zz").unwrap().is_err());
-        assert!(Target::of_topic(b"ping/\xff").unwrap().is_err());
+        for wrong in [&b""[..], b"%zz", b"%", b"\xff"] {
+            assert!(Target::unescaped(wrong).is_err());
+        }
     }
 
     #[test]
@@ -335,7 +339,7 @@ mod tests {
                 let topic = target.topic();
                 prop_assert!(!topic[PING_PREFIX.len()..].contains(['/', '+', '#']));
                 prop_assert_eq!(target.probe() == Probe::Icmp, target.port().is_none());
-                prop_assert_eq!(Target::of_topic(topic.as_bytes()), Some(Ok(target)));
+                prop_assert_eq!(Target::unescaped(&topic.as_bytes()[PING_PREFIX.len()..]), Ok(target));
             }
         }
     }

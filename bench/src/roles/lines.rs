@@ -34,7 +34,7 @@ pub fn lines(args: &LinesArgs) -> anyhow::Result<()> {
         now = Clock.now();
         match incoming.arrival {
             Arrival::Up => watchdog.link_up(now, LinkNumber(0)),
-            Arrival::Down { .. } => {}
+            Arrival::Down { .. } | Arrival::RoundTrip(_) => {}
             Arrival::Batch(batch) => {
                 tally.add(take(&mut watchdog, now, &batch, &mut out)?);
                 watchdog.due(now);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lastbeat_transport::Unsent;
+use lastbeat_transport::{Told, Unsent};
 use lastbeat_wire::{ResendRequest, UtcNanos};
 
 use super::*;
@@ -24,6 +24,7 @@ struct Line {
     /// Of a transport that acknowledges nothing: how many may not have left when it is closed.
     unsure: u64,
     requests: Vec<ResendRequest>,
+    told: Vec<Told>,
 }
 
 impl Double {
@@ -47,6 +48,11 @@ impl Double {
 
     pub fn request(&self, request: ResendRequest) {
         self.0.lock().unwrap().requests.push(request);
+    }
+
+    pub fn tell(&self, topic: &str, payload: &str) {
+        let told = Told { topic: topic.to_owned(), payload: payload.as_bytes().to_vec(), retained: true };
+        self.0.lock().unwrap().told.push(told);
     }
 
     pub fn taken(&self) -> Vec<(String, Vec<u8>)> {
@@ -75,6 +81,10 @@ impl Outbound for Double {
 
     fn wait_ready(&mut self, _topic: &str, _limit: Duration) -> bool {
         self.0.lock().unwrap().open
+    }
+
+    fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.0.lock().unwrap().told)
     }
 
     fn requests(&mut self) -> Vec<ResendRequest> {

@@ -1,5 +1,6 @@
 //! A publisher in simulated time, with a source and a transport that do as they are told.
 
+mod forms;
 mod resend;
 
 use std::collections::VecDeque;

@@ -2,10 +2,12 @@
 
 pub mod csv;
 pub mod host;
+pub mod ping;
 
 use std::time::Duration;
 
-use lastbeat_wire::{Now, Reading, UtcNanos};
+use lastbeat_transport::Told;
+use lastbeat_wire::{Now, Reading, Target, UtcNanos};
 
 /// Where readings come from.
 pub trait Source: Send {
@@ -18,8 +20,27 @@ pub trait Source: Send {
     /// The reading that the last [`Step::Reading`] came to.
     fn reading(&self) -> Reading<'_>;
 
+    /// How that reading is sent.
+    fn form(&self) -> Form {
+        Form::Own
+    }
+
     /// Where that reading stands, for people: `light.csv row 17`.
     fn place(&self) -> String;
+
+    /// Hears what the broker says on a topic that is listened to.
+    fn told(&mut self, _told: &Told) {}
+}
+
+/// How a reading is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// On the publisher's own topic, in our envelope.
+    Own,
+    /// On the topic of a target, in our envelope.
+    Ping(Target),
+    /// On the topic of a target, as these bytes, which bear no number.
+    Foreign(Target, Vec<u8>),
 }
 
 /// What became of moving on.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::index::{Index, Last};
 use super::record::{self, Entry};
 use super::{Bounds, Held, Span};
+use crate::address::Address;
 
 /// What is settled is written down so often at most: what a killed process had settled since then is sent again.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -41,8 +42,8 @@ pub struct Disk {
 /// A message that is read to be sent again.
 #[derive(Debug)]
 pub struct Kept {
-    /// What it is.
-    pub kind: Kind,
+    /// Whose topic it goes to.
+    pub address: Address,
     /// Its bytes.
     pub payload: Vec<u8>,
     /// Where it is.
@@ -86,14 +87,14 @@ impl Disk {
     ///
     /// # Errors
     /// While the disk does not take what is waiting.
-    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<Span, AppendError> {
+    pub fn append(&mut self, address: &Address, payload: &[u8]) -> Result<Span, AppendError> {
         if !self.began {
             let position = self.log.append(record::BEGAN, &[b""])?;
             self.index.note(position, &Entry::Began);
             self.began = true;
         }
-        let from = self.log.append(record::code(kind), &[payload])?;
-        self.index.note(from, &Entry::Message { kind, payload });
+        let from = record::write(address, payload, |code, body| self.log.append(code, body))?;
+        self.index.note_message(from, address.kind(), payload);
         self.waiting += 1;
         Ok(Span { from, to: self.log.end() })
     }
@@ -105,8 +106,8 @@ impl Disk {
     pub fn read(&mut self, from: Position, to: Position, bytes: usize) -> Result<(Vec<Held>, Position), LogError> {
         let mut read = Vec::new();
         let end = each(&mut self.reader, from, bytes, |entry, span| {
-            if let (Entry::Message { kind, payload }, true) = (entry, span.from < to) {
-                read.push(Held { kind, payload: payload.to_vec(), span: Some(span) });
+            if let (Entry::Message { address, payload }, true) = (entry, span.from < to) {
+                read.push(Held { address, payload: payload.to_vec(), span: Some(span) });
             }
         })?;
         // Nothing more is there: what is missing was damaged, and is missed by who counts.
@@ -120,8 +121,8 @@ impl Disk {
     pub fn read_kept(&mut self, from: Position, bytes: usize) -> Result<(Vec<Kept>, Option<Position>), LogError> {
         let mut kept = Vec::new();
         let end = each(&mut self.reader, from, bytes, |entry, span| {
-            if let Entry::Message { kind, payload } = entry {
-                kept.push(Kept { kind, payload: payload.to_vec(), span });
+            if let Entry::Message { address, payload } = entry {
+                kept.push(Kept { address, payload: payload.to_vec(), span });
             }
         })?;
         Ok((kept, end))
@@ -232,8 +233,8 @@ fn scan(reader: &mut Reader, folder: &Path) -> Result<Found, LogError> {
             match entry {
                 Entry::Began => {}
                 Entry::Settled { to, waiting } => (found.settled, found.waiting) = (to, waiting),
-                Entry::Message { kind, .. } => {
-                    found.last = Some((span.from, kind));
+                Entry::Message { address, .. } => {
+                    found.last = Some((span.from, address.kind()));
                     found.waiting += 1;
                 }
             }

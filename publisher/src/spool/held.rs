@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lastbeat_log::Position;
-use lastbeat_wire::Kind;
+
+use crate::address::Address;
 
 /// How much is kept; the oldest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub struct Span {
 /// A message that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// What it is.
-    pub kind: Kind,
+    /// Whose topic it goes to.
+    pub address: Address,
     /// Its bytes.
     pub payload: Vec<u8>,
     /// Where it stands in the log; `None` while that has not taken it.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use lastbeat_log::Position;
-use lastbeat_wire::{ProcessIdentity, UtcNanos, decode};
+use lastbeat_wire::{Kind, ProcessIdentity, UtcNanos, decode};
 
 use super::record::Entry;
 
@@ -42,14 +42,19 @@ pub struct Last {
 impl Index {
     /// Takes note of what stands at a position, in the order of the log.
     pub fn note(&mut self, position: Position, entry: &Entry<'_>) {
-        let Entry::Message { kind, payload } = entry else {
-            self.begins |= matches!(entry, Entry::Began);
-            return;
-        };
+        match entry {
+            Entry::Began => self.begins = true,
+            Entry::Settled { .. } => {}
+            Entry::Message { address, payload } => self.note_message(position, address.kind(), payload),
+        }
+    }
+
+    /// Takes note of a message at a position.
+    pub fn note_message(&mut self, position: Position, kind: Kind, payload: &[u8]) {
         let far = self.marks.back().is_none_or(|mark| mark.position.bytes_to(position) >= STRIDE);
         if self.begins || far {
             self.begins = false;
-            let header = decode(*kind, payload).map(|message| message.header).unwrap_or_default();
+            let header = decode(kind, payload).map(|message| message.header).unwrap_or_default();
             if let (Some(process), Some(sequence)) = (header.process, header.sequence) {
                 let sent_at = header.sent_at.unwrap_or(UtcNanos(i64::MAX));
                 self.marks.push_back(Mark { position, process, sequence, sent_at });
@@ -94,7 +99,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use lastbeat_wire::{BootId, Encoding, Header, HostId, Kind, Message, encode};
+    use lastbeat_wire::{BootId, Encoding, Header, HostId, Message, encode};
 
     use super::*;
 
@@ -118,7 +123,7 @@ mod tests {
             if sequence == 0 {
                 index.note(position, &Entry::Began);
             }
-            index.note(position, &Entry::Message { kind: Kind::Beat, payload: &payload });
+            index.note(position, &Entry::Message { address: Kind::Beat.into(), payload: &payload });
         }
         index
     }

@@ -19,7 +19,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use lastbeat_log::{LogError, Position};
-use lastbeat_wire::{Kind, Monotonic, Now};
+use lastbeat_wire::{Monotonic, Now};
+
+use crate::address::Address;
 
 pub use disk::{Disk, Kept};
 pub use held::{Bounds, Held, Span};
@@ -111,18 +113,18 @@ impl Spool {
     }
 
     /// Adds a message behind all that are to be sent; makes room for it by dropping the oldest.
-    pub fn push(&mut self, kind: Kind, payload: Vec<u8>) {
+    pub fn push(&mut self, address: impl Into<Address>, payload: Vec<u8>) {
         self.held += 1;
         self.recent_bytes += payload.len() + OVERHEAD_BYTES;
-        self.recent.push_back(Held { kind, payload, span: None });
+        self.recent.push_back(Held { address: address.into(), payload, span: None });
         self.append();
         self.spill();
         self.drop_oldest();
     }
 
     /// Keeps a message that is on its way already, none being before it: where it stands, if the log has taken it.
-    pub fn push_sent(&mut self, kind: Kind, payload: &[u8]) -> Option<Span> {
-        self.disk.as_mut()?.append(kind, payload).ok()
+    pub fn push_sent(&mut self, address: &Address, payload: &[u8]) -> Option<Span> {
+        self.disk.as_mut()?.append(address, payload).ok()
     }
 
     /// The message that is to be sent next.
@@ -207,7 +209,7 @@ impl Spool {
     fn append(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         while let Some(held) = self.recent.get_mut(self.appended) {
-            let Ok(span) = disk.append(held.kind, &held.payload) else { return };
+            let Ok(span) = disk.append(&held.address, &held.payload) else { return };
             held.span = Some(span);
             self.appended += 1;
         }

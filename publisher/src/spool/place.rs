@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use lastbeat_transport::Endpoint;
 use lastbeat_wire::PublisherId;
 
 /// How many bytes of the id and of the destination are shown in a folder's name.
@@ -46,10 +45,9 @@ impl FromStr for Place {
     }
 }
 
-/// The folder of one publisher and one destination: readable, and no two alike. What stands behind the destination's
-/// question mark (keys, certificates, which end binds) does not make it another one.
-pub fn folder_name(publisher: &PublisherId, to: &Endpoint) -> String {
-    let to = to.to_string();
+/// The folder of one publisher and one destination, its URL or a swarm: readable, and no two alike. What stands behind the
+/// URL's question mark (keys, certificates, which end binds) does not make it another one.
+pub fn folder_name(publisher: &PublisherId, to: &str) -> String {
     let to = to.split('?').next().unwrap_or_default();
     // Neither has a zero byte, so no two pairs are written alike.
     let hash = fnv1a([publisher.as_str().as_bytes(), b"\0", to.as_bytes()].concat().as_slice());
@@ -84,10 +82,12 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use lastbeat_transport::Endpoint;
+
     use super::*;
 
     fn name(publisher: &str, to: &str) -> String {
-        folder_name(&publisher.parse().unwrap(), &to.parse().unwrap())
+        folder_name(&publisher.parse().unwrap(), &to.parse::<Endpoint>().unwrap().to_string())
     }
 
     #[test]

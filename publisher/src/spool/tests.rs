@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lastbeat_wire::{Encoding, Header, Message, ProcessIdentity, UtcNanos, encode};
+use lastbeat_wire::{Encoding, Header, Kind, Message, ProcessIdentity, UtcNanos, encode};
 
 use super::*;
 use crate::letterhead::tests::own;
@@ -33,7 +33,7 @@ fn push(spool: &mut Spool, numbers: std::ops::Range<u64>, bytes: usize) {
 }
 
 fn number(held: &Held) -> u64 {
-    lastbeat_wire::decode(held.kind, &held.payload).unwrap().header.sequence.unwrap()
+    lastbeat_wire::decode(held.address.kind(), &held.payload).unwrap().header.sequence.unwrap()
 }
 
 /// Takes all there is out, and says it is settled.
@@ -341,4 +341,20 @@ fn the_last_message_of_the_process_before_goes_again_unless_it_was_a_goodbye() {
     drain(&mut spool);
     spool.close([]);
     assert!(again(folder.path()).is_clear());
+}
+
+#[test]
+fn a_result_finds_its_target_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path());
+    let ping = Address::Ping("https://a.example/".parse().unwrap());
+    spool.push(Kind::Beat, payload(own().process, 0, 1));
+    spool.push(ping.clone(), payload(own().process, 1, 1));
+    // As athoune/swarming writes it, without a number.
+    spool.push(ping.clone(), b"[]".to_vec());
+    spool.push(Kind::Sensor, payload(own().process, 2, 1));
+    assert_eq!(spool.close([]).kept, 4);
+    let mut spool = open(folder.path());
+    let read: Vec<_> = std::iter::from_fn(|| spool.pop()).map(|held| held.address).collect();
+    assert_eq!(read, [Kind::Beat.into(), ping.clone(), ping, Kind::Sensor.into()]);
 }

@@ -82,6 +82,9 @@ pub struct LinkTold {
     /// Why it is down.
     #[schema(required)]
     pub reason: Option<String>,
+    /// How long a message of this subscriber's took through the broker and back, in seconds; null where none is sent, or none came yet.
+    #[schema(required)]
+    pub round_trip_s: Option<f64>,
 }
 
 /// How far a follower of the log has come.
@@ -224,7 +227,12 @@ impl RowTold {
 
 impl From<&LinkView> for LinkTold {
     fn from(link: &LinkView) -> Self {
-        Self { name: link.name.clone(), up: link.down.is_none(), reason: link.down.clone() }
+        Self {
+            name: link.name.clone(),
+            up: link.down.is_none(),
+            reason: link.down.clone(),
+            round_trip_s: link.round_trip.map(seconds),
+        }
     }
 }
 

@@ -75,6 +75,8 @@ pub struct LinkView {
     pub name: String,
     /// Why it is down; `None` while it is up.
     pub down: Option<String>,
+    /// How long a message of our own took through its broker and back, the last one.
+    pub round_trip: Option<Duration>,
 }
 
 /// What there is room for on a terminal.
@@ -95,12 +97,12 @@ pub struct Glance {
 impl LinkView {
     /// A link that was not up yet.
     pub fn down(name: String) -> Self {
-        Self { name, down: Some("not connected yet".to_owned()) }
+        Self { name, down: Some("not connected yet".to_owned()), round_trip: None }
     }
 
     /// A link that is up.
     pub fn up(name: String) -> Self {
-        Self { name, down: None }
+        Self { name, down: None, round_trip: None }
     }
 }
 

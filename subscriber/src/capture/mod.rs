@@ -133,6 +133,7 @@ fn write(writer: &mut Writer, Incoming { link, arrival }: Incoming) -> anyhow::R
             tracing::warn!("link {} down: {reason}", link.0);
             writer.link_down(now, link, &reason)
         }
+        Arrival::RoundTrip(_) => Ok(()),
         Arrival::Batch(mut batch) => {
             for delivery in batch.iter() {
                 writer.message(now, link, delivery)?;

@@ -221,8 +221,9 @@ fn frame(source: &mut (impl Read + Seek + ?Sized)) -> Result<Option<Vec<u8>>, Un
 
 fn decode(deflated: &[u8]) -> Result<Slice, Unreadable> {
     // So that no file makes it inflate without end.
-    let inflated = ZlibDecoder::new(deflated).take(SLICE_BYTES.into());
-    Ok(rmp_serde::from_read(io::BufReader::with_capacity(1 << 16, inflated))?)
+    let mut inflated = Vec::new();
+    ZlibDecoder::new(deflated).take(SLICE_BYTES.into()).read_to_end(&mut inflated)?;
+    Ok(rmp_serde::from_slice(&inflated)?)
 }
 
 /// The bytes of a file as the first version wrote it.

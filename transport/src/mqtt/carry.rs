@@ -12,7 +12,7 @@ mod outward;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, split},
@@ -97,4 +97,19 @@ struct Asking {
     library: AtomicBool,
     /// Told when we are to ask.
     relay: Notify,
+    /// A message of our own that is to be sent.
+    canary: Mutex<Option<Vec<u8>>>,
+    /// Told when there is one.
+    flies: Notify,
+}
+
+impl Asking {
+    fn fly(&self, canary: Vec<u8>) {
+        *self.canary.lock().unwrap_or_else(PoisonError::into_inner) = Some(canary);
+        self.flies.notify_one();
+    }
+
+    fn canary(&self) -> Vec<u8> {
+        self.canary.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
 }

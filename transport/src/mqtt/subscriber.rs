@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Wanted,
     broker::{ANSWER_LIMIT, Broker, Failure},
+    canary::Canary,
     connector::{Connector, Down, End},
     relay::Recipient,
 };
@@ -20,6 +21,7 @@ use crate::{
     waiting::wait_for,
 };
 
+const MUTE: &str = "the broker takes connections and passes nothing on, not even our own message";
 const STUCK: &str = "what came is not in the log yet and can't be acknowledged; the broker sends no more until then";
 /// The longest wait between two tries to reach a broker that does not answer.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -40,7 +42,9 @@ pub(crate) fn subscribe(
     };
     let stop = CancellationToken::new();
     let inbox = Inbox { link, incoming, stop: stop.clone() };
-    let listener = Arc::new(Listener::new(inbox, Filter::new(options.topics), endpoint.to_string()));
+    let canary = options.canary.then(|| Canary::new(&wanted.client_id));
+    let listener = Listener::new(inbox, Filter::new(options.topics), endpoint.to_string());
+    let listener = Arc::new(Listener { canary, ..listener });
     let broker = Broker::new((0, endpoint), &wanted, Recipient::Subscriber(Arc::clone(&listener)), stop.clone())?;
     let connector = Connector::new(vec![broker], stop.clone());
     let end = SubscribingEnd { listener, subscribed: false };
@@ -54,6 +58,7 @@ pub(super) struct Listener {
     inbox: Inbox,
     filter: Filter,
     place: String,
+    pub(super) canary: Option<Canary>,
     said: Mutex<Said>,
 }
 
@@ -65,13 +70,15 @@ enum Said {
     Up,
     /// Down, for what came can't be acknowledged.
     Stuck,
+    /// Down, for nothing is passed on.
+    Mute,
     Down,
 }
 
 impl Listener {
     /// `place` is the broker, for people.
     pub(super) fn new(inbox: Inbox, filter: Filter, place: String) -> Self {
-        Self { inbox, filter, place, said: Mutex::default() }
+        Self { inbox, filter, place, canary: None, said: Mutex::default() }
     }
 
     pub(super) fn wants(&self, topic: &[u8]) -> bool {
@@ -80,7 +87,7 @@ impl Listener {
 
     /// Hands messages over, and waits while there is no room: that is the backpressure.
     pub(super) async fn hand(&self, batch: Batch) -> Result<(), Stopped> {
-        if *self.said.lock().await != Said::Stuck {
+        if !matches!(*self.said.lock().await, Said::Stuck | Said::Mute) {
             self.say_up().await?;
         }
         self.inbox.give(Arrival::Batch(batch)).await
@@ -98,6 +105,26 @@ impl Listener {
         if self.inbox.give(arrival).await.is_ok() {
             *said = new;
         }
+    }
+
+    /// Nothing is passed on, not even our own message, or something is again.
+    pub(super) async fn say_mute(&self, mute: bool) {
+        let mut said = self.said.lock().await;
+        let (new, arrival) = match *said {
+            Said::Up if mute => (Said::Mute, Arrival::Down { reason: format!("{}: {MUTE}", self.place) }),
+            Said::Mute if !mute => (Said::Up, Arrival::Up),
+            _ => return,
+        };
+        // Whoever stopped us no longer listens.
+        if self.inbox.give(arrival).await.is_ok() {
+            *said = new;
+        }
+    }
+
+    /// How long our own message took.
+    pub(super) async fn say_round_trip(&self, span: Duration) {
+        // Whoever stopped us no longer listens.
+        let _ = self.inbox.give(Arrival::RoundTrip(span)).await;
     }
 
     async fn say_up(&self) -> Result<(), Stopped> {
@@ -135,7 +162,8 @@ impl End for SubscribingEnd {
 
     fn up(&mut self, broker: &Broker, session_kept: bool) -> Result<(), Failure> {
         if !(self.subscribed && session_kept) {
-            let filters: Vec<String> = self.listener.filter.iter().map(mqtt_filter).collect();
+            let own = self.listener.canary.iter().map(|canary| canary.topic().to_owned());
+            let filters: Vec<String> = self.listener.filter.iter().map(mqtt_filter).chain(own).collect();
             let qos = vec![QOS_1; filters.len()];
             broker.answer(broker.client.subscribe_many(&filters, &qos), Some(ANSWER_LIMIT))?;
             self.subscribed = true;

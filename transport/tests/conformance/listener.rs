@@ -35,6 +35,7 @@ pub struct Message {
 enum Heard {
     Up,
     Down(String),
+    RoundTrip(Duration),
     Message(Message),
 }
 
@@ -42,6 +43,7 @@ enum Heard {
 pub struct Listener {
     heard: Receiver<Heard>,
     messages: VecDeque<Message>,
+    downs: usize,
     subscription: Subscription,
 }
 
@@ -66,7 +68,7 @@ impl Listener {
             }
         });
         let subscription = subscribe(&endpoint(url), options, LinkIndex(7), incoming).unwrap();
-        Self { heard, messages: VecDeque::new(), subscription }
+        Self { heard, messages: VecDeque::new(), downs: 0, subscription }
     }
 
     /// A way to ask for what was lost, where the transport has one.
@@ -75,7 +77,14 @@ impl Listener {
     }
 
     fn next(&mut self) -> Heard {
-        self.heard.recv_timeout(PATIENCE).expect("nothing was heard in time")
+        let heard = self.heard.recv_timeout(PATIENCE).expect("nothing was heard in time");
+        self.downs += usize::from(matches!(heard, Heard::Down(_)));
+        heard
+    }
+
+    /// How often the link was told to be down, as far as was waited for.
+    pub fn downs(&self) -> usize {
+        self.downs
     }
 
     pub fn wait_for_up(&mut self) {
@@ -83,7 +92,7 @@ impl Listener {
             match self.next() {
                 Heard::Up => return,
                 Heard::Message(message) => self.messages.push_back(message),
-                Heard::Down(_) => {}
+                Heard::Down(_) | Heard::RoundTrip(_) => {}
             }
         }
     }
@@ -93,6 +102,18 @@ impl Listener {
             match self.next() {
                 Heard::Down(reason) => return reason,
                 Heard::Message(message) => self.messages.push_back(message),
+                Heard::Up | Heard::RoundTrip(_) => {}
+            }
+        }
+    }
+
+    /// How long a message of its own took, the next one.
+    pub fn round_trip(&mut self) -> Duration {
+        loop {
+            match self.next() {
+                Heard::RoundTrip(span) => return span,
+                Heard::Message(message) => self.messages.push_back(message),
+                Heard::Down(reason) => panic!("the link is down: {reason}"),
                 Heard::Up => {}
             }
         }
@@ -113,7 +134,7 @@ impl Listener {
     pub fn message_now(&mut self) -> Option<Message> {
         self.messages.extend(self.heard.try_iter().filter_map(|heard| match heard {
             Heard::Message(message) => Some(message),
-            Heard::Up | Heard::Down(_) => None,
+            Heard::Up | Heard::Down(_) | Heard::RoundTrip(_) => None,
         }));
         self.messages.pop_front()
     }
@@ -133,6 +154,7 @@ fn tell(arrival: Arrival, listener: &Sender<Heard>) -> Result<(), SendError<Hear
     match arrival {
         Arrival::Up => listener.send(Heard::Up),
         Arrival::Down { reason } => listener.send(Heard::Down(reason)),
+        Arrival::RoundTrip(span) => listener.send(Heard::RoundTrip(span)),
         Arrival::Batch(mut batch) => {
             assert!(!batch.is_empty(), "an empty batch");
             if let Some(receipt) = batch.receipt.take() {

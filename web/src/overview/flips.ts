@@ -1,7 +1,7 @@
 // The last few flips, and their announcement to those who don't see them.
 import { flips } from '../api';
 import type { Flip } from '../api';
-import { h } from '../dom';
+import { framed, h } from '../dom';
 import { exact, local, moment } from '../format';
 import { badge } from '../mark';
 import { link } from '../router';
@@ -16,19 +16,21 @@ export class FlipList {
   private shown: Flip[] = [];
   private gathered: Flip[] = [];
   private timer = 0;
+  /** Many may come at once. */
+  private readonly draw = framed(() => this.render());
   private readonly stop = new AbortController();
 
   constructor() {
     this.root.append(h('h2', { id: 'flips-head' }, 'Latest flips'), this.list, this.said);
     this.root.hidden = true;
     flips(null, SHOWN, null, this.stop.signal).then(
-      (answer) => this.show([...this.shown, ...answer.flips]),
+      (answer) => this.keep([...this.shown, ...answer.flips]),
       () => undefined, // The list fills as flips come.
     );
   }
 
   add(flip: Flip): void {
-    this.show([flip, ...this.shown]);
+    this.keep([flip, ...this.shown]);
     this.gathered.push(flip);
     this.timer ||= setTimeout(() => this.say(), GATHER_MS);
   }
@@ -36,12 +38,17 @@ export class FlipList {
   destroy(): void {
     this.stop.abort();
     clearTimeout(this.timer);
+    this.draw.cancel();
   }
 
-  private show(all: Flip[]): void {
+  private keep(all: Flip[]): void {
     const seen = new Set<string>();
     const key = (flip: Flip): string => `${flip.noticed_at} ${flip.to} ${flip.publisher}`;
     this.shown = all.filter((flip) => !seen.has(key(flip)) && seen.add(key(flip))).slice(0, SHOWN);
+    this.draw();
+  }
+
+  private render(): void {
     this.root.hidden = this.shown.length === 0;
     const now = new Date();
     this.list.replaceChildren(...this.shown.map((flip) => {

@@ -4,6 +4,7 @@ import type { Change, Fleet } from '../fleet';
 import type { View } from '../main';
 import type { Stream } from '../stream';
 import { framed, h, text } from '../dom';
+import { count } from '../format';
 import { Chips } from './chips';
 import { FlipList } from './flips';
 import { MOST, Pages } from './pages';
@@ -34,6 +35,7 @@ export class Overview implements View {
   private readonly table: Table;
   private readonly sorter = sorter((sort) => this.sort(sort));
   private readonly found = h('p', { class: 'found', role: 'status' });
+  private readonly more = h('p', { class: 'more', hidden: true }, `Only the first ${count(MOST)} are listed. Search, choose states or sort to see others.`);
   private readonly nobody = h('div', { class: 'note', hidden: true });
   private readonly stop = new AbortController();
   private readonly ends: (() => void)[] = [];
@@ -58,12 +60,13 @@ export class Overview implements View {
     this.tools = h('div', { class: 'search' }, this.search, h('kbd', { 'aria-hidden': 'true' }, '/'));
     const bar = h('div', { class: 'bar' }, this.found, this.sorter.root);
     this.root.append(h('h1', { class: 'unseen-text' }, 'Publishers'),
-      h('div', { class: 'summary' }, h('div', { class: 'summary-main' }, this.chips.root, this.vitals), this.flips.root), bar, this.table.root, this.nobody);
+      h('div', { class: 'summary' }, h('div', { class: 'summary-main' }, this.chips.root, this.vitals), this.flips.root), bar, this.table.root, this.more, this.nobody);
     this.ends.push(fleet.changed.listen((change) => this.changed(change)), stream.flipped.listen((flip) => this.flipped(flip)));
     const { signal } = this.stop;
     this.search.addEventListener('input', () => this.ask({ ...this.question, text: this.search.value }), { signal });
     document.addEventListener('keydown', (event) => this.key(event), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.draw(), { signal });
+    addEventListener('scroll', () => this.look(), { passive: true, signal });
     this.shuffler = setInterval(() => {
       if (this.stale) this.draw();
       if (!document.hidden) this.look();
@@ -86,6 +89,7 @@ export class Overview implements View {
   private changed(change: Change): void {
     this.change = { members: change.members || !!this.change?.members, rows: change.rows || !!this.change?.rows };
     this.draw();
+    if (change.members) this.look();
   }
 
   private flipped(flip: Flip): void {
@@ -152,7 +156,8 @@ export class Overview implements View {
       if (!paged || this.pages.matching !== null) this.empty(shown.length, paged ? (this.pages.matching ?? 0) : shown.length);
     }
     this.table.refresh();
-    if (this.restore) {
+    // Before the first answer the table has no rows, and can't be scrolled.
+    if (this.restore && (!this.fleet.paged || this.pages.matching !== null)) {
       scrollTo({ top: this.restore, behavior: 'instant' });
       this.restore = 0;
     }
@@ -160,9 +165,10 @@ export class Overview implements View {
 
   private empty(shown: number, matching: number): void {
     const all = this.fleet.size, asked = this.question.text !== '' || this.question.states.size > 0;
-    const first = matching > MOST ? `the first ${MOST} of ` : '';
-    text(this.found, asked ? `${first}${matching} of ${all} publishers` : first && `${first}${all} publishers`);
+    const first = matching > MOST ? `the first ${count(MOST)} of ` : '';
+    text(this.found, asked ? `${first}${count(matching)} of ${count(all)} publishers` : first && `${first}${count(all)} publishers`);
     this.table.root.hidden = shown === 0;
+    this.more.hidden = !first;
     this.nobody.hidden = shown !== 0;
     this.root.classList.toggle('empty', all === 0);
     if (shown) return;
@@ -172,7 +178,7 @@ export class Overview implements View {
     } else {
       this.taught = false;
       const what = [this.question.text && `“${this.question.text}”`, [...this.question.states].join(' or ')].filter(Boolean).join(', ');
-      this.nobody.replaceChildren(h('h2', {}, 'Nobody matches'), h('p', {}, `None of the ${all} publishers is ${what}.`),
+      this.nobody.replaceChildren(h('h2', {}, 'Nobody matches'), h('p', {}, `None of the ${count(all)} publishers is ${what}.`),
         h('p', {}, h('button', { type: 'button', class: 'loud', onclick: () => this.ask({ ...this.question, text: '', states: new Set() }) }, 'Show all')));
     }
   }

@@ -29,7 +29,8 @@ export class Table {
   private slots: RowView[] = [];
   private shown: readonly (Entry | undefined)[] = [];
   private height = 0;
-  private focused: Entry | null = null;
+  /** What the keyboard is at: a place of the table, and who is shown there as soon as that is known. */
+  private focused: { place: number; entry: Entry | undefined } | null = null;
   private sparkTimer = 0;
 
   constructor(private readonly fleet: Fleet, sort: (sort: Sort) => void, private sorted: Sort) {
@@ -48,7 +49,7 @@ export class Table {
     const { signal } = this.stop;
     addEventListener('scroll', () => this.draw(), { passive: true, signal });
     this.root.addEventListener('keydown', (event) => this.key(event), { signal });
-    this.root.addEventListener('focus', () => this.focus(this.focused ?? this.shown[this.first()] ?? null), { signal });
+    this.root.addEventListener('focus', () => this.focus(this.focused?.place ?? this.first()), { signal });
     this.body.addEventListener('click', (event) => this.click(event), { signal });
     this.sized = new ResizeObserver(() => this.measure());
     this.sized.observe(this.root);
@@ -82,6 +83,7 @@ export class Table {
   /** Shows these, in this order; a hole is one that is not known yet. */
   show(entries: readonly (Entry | undefined)[]): void {
     this.shown = entries;
+    this.follow();
     attribute(this.root, 'aria-rowcount', String(entries.length + 1));
     if (!this.height) this.measure();
     this.body.style.height = `${entries.length * this.height}px`;
@@ -165,21 +167,30 @@ export class Table {
 
   private key(event: KeyboardEvent): void {
     if (event.target !== this.root || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = this.focused ? this.shown.indexOf(this.focused) : -1;
+    const at = this.focused?.place ?? -1;
     const page = Math.max(1, Math.floor(innerHeight / this.height) - 3), last = this.shown.length - 1;
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: last }[event.key];
     if (to !== undefined) {
       event.preventDefault();
-      this.focus(this.shown[Math.max(0, Math.min(last, to))] ?? null);
-    } else if (event.key === 'Enter' && this.focused) {
-      go(link(this.focused.id));
+      this.focus(Math.max(0, Math.min(last, to)));
+    } else if (event.key === 'Enter' && this.focused?.entry) {
+      go(link(this.focused.entry.id));
     }
   }
 
-  private focus(entry: Entry | null): void {
-    this.focused = entry;
-    const place = entry ? this.shown.indexOf(entry) : -1;
-    if (place < 0) return;
+  /** The focus goes where its publisher went; where that is not known, or it is gone, it stays at its place. */
+  private follow(): void {
+    const { focused } = this;
+    if (!focused) return;
+    const at = focused.entry ? this.shown.indexOf(focused.entry) : -1;
+    if (at >= 0) focused.place = at;
+    else if (focused.place >= this.shown.length) this.focused = null;
+    else focused.entry = this.shown[focused.place] ?? focused.entry;
+  }
+
+  private focus(place: number): void {
+    if (place >= this.shown.length) return;
+    this.focused = { place, entry: this.shown[place] };
     const top = this.body.getBoundingClientRect().top + place * this.height;
     const edge = (this.root.firstElementChild as Element).getBoundingClientRect().bottom;
     if (top < edge) scrollBy({ top: top - edge, behavior: 'instant' });
@@ -191,7 +202,7 @@ export class Table {
   private mark(): void {
     let active: string | null = null;
     for (const slot of this.slots) {
-      const on = this.focused !== null && slot.entry === this.focused && !slot.root.hidden;
+      const on = slot.entry !== null && slot.entry === this.focused?.entry && !slot.root.hidden;
       slot.root.classList.toggle('focused', on);
       if (on) active = slot.root.id;
     }

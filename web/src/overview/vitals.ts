@@ -1,7 +1,7 @@
 // One line about the watchdog itself, as long as all is well with it; trouble stands in the notices above.
 import type { Figures } from '../api';
 import { h } from '../dom';
-import { bytes, count, rate } from '../format';
+import { bytes, count, rate, span } from '../format';
 
 const shown = new WeakMap<Element, string>();
 
@@ -11,7 +11,10 @@ export function vitals(root: HTMLElement, figures: Figures): void {
   for (const [n, what] of [[totals.refused, 'unreadable'], [totals.duplicates, 'duplicates'], [totals.unknown, 'beyond the most publishers']] as const) {
     if (n) parts.push([`${count(n)} ${what}`]);
   }
-  for (const link of figures.links) parts.push([`${link.name} ${link.up ? 'up' : 'down'}`, link.up ? 'up' : 'down']);
+  for (const link of figures.links) {
+    const there = link.up && link.round_trip_s !== null ? `, there and back ${span(link.round_trip_s)}` : '';
+    parts.push([`${link.name} ${link.up ? 'up' : 'down'}${there}`, link.up ? 'up' : 'down']);
+  }
   for (const one of figures.followers) {
     const behind = one.held ? `stands by: ${one.held}` : one.behind_bytes > 0 ? `${bytes(one.behind_bytes)} behind` : 'up to date';
     parts.push([`${one.name} ${one.trouble === null ? behind : 'in trouble'}${one.set_aside ? `, ${one.set_aside} set aside` : ''}`, one.trouble === null ? 'up' : 'down']);

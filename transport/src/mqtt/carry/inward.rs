@@ -1,22 +1,24 @@
 //! [`Inward`]: what comes from the broker: messages to the subscriber, all the rest to the library.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{future::pending, sync::atomic::Ordering::Relaxed};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf},
     net::tcp::OwnedWriteHalf,
     sync::mpsc::Sender,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until},
 };
 
 use super::{Asking, BUFFER_BYTES, Cut, Far, Owed, PONG};
 use crate::{
     Batch, Delivery, Receipt,
     mqtt::{
+        canary::{Canary, Due, Flight},
         flow::{Flow, GATHER},
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
         relay::{Recipient, Shared, TURNED_AWAY},
+        subscriber::Listener,
     },
 };
 
@@ -28,6 +30,8 @@ pub(super) struct Inward<'a> {
     asking: &'a Asking,
     pulse: Pulse,
     flow: Flow,
+    /// Where the subscriber sends messages to itself.
+    flight: Option<Flight>,
     shared: &'a Shared,
 }
 
@@ -39,7 +43,9 @@ impl<'a> Inward<'a> {
         shared: &'a Shared,
     ) -> Self {
         let pulse = Pulse::new(shared.keepalive, shared.patience());
-        Self { far_in, near_out, owed, asking, pulse, flow: Flow::new(Instant::now()), shared }
+        let (now, canary) = (Instant::now(), shared.listener().and_then(|listener| listener.canary.as_ref()));
+        let flight = canary.and_then(|canary| canary.flight(shared.keepalive, now));
+        Self { far_in, near_out, owed, asking, pulse, flow: Flow::new(now), flight, shared }
     }
 
     pub(super) async fn run(mut self) -> Result<(), Cut> {
@@ -62,6 +68,7 @@ impl<'a> Inward<'a> {
                 }
                 Packet::Publish(message) => messages.add(message, self.shared),
             });
+            self.passed_on(&messages).await;
             let pause = self.flow.shall_gather(
                 Instant::now(),
                 messages.batch.len(),
@@ -81,6 +88,9 @@ impl<'a> Inward<'a> {
             }
         }
         self.turn_away(answered).await;
+        if let (Some(flight), Some((_, canary))) = (&self.flight, canary(self.shared)) {
+            canary.ended(flight);
+        }
         // Of the two ways only this one: the library must still be able to write. One that is gone needs no end.
         let _ = self.near_out.shutdown().await;
         Ok(())
@@ -95,8 +105,19 @@ impl<'a> Inward<'a> {
 
     /// What comes; `None` when nothing more will.
     async fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let mut since = Instant::now();
         loop {
-            match timeout(self.pulse.limit(), self.far_in.read(buffer)).await {
+            let flies = self.flight.as_ref().map(Flight::due_at);
+            let read = tokio::select! {
+                biased;
+                read = self.far_in.read(buffer) => Ok(read),
+                () = sleep_until(since + self.pulse.limit()) => Err(()),
+                () = at(flies) => {
+                    self.fly().await;
+                    continue;
+                }
+            };
+            match read {
                 Ok(Ok(0)) => {
                     self.shared.failed("the broker has ended the connection".to_owned());
                     return None;
@@ -111,8 +132,11 @@ impl<'a> Inward<'a> {
                         .failed(of_tls.unwrap_or_else(|| format!("the connection with the broker broke: {error}")));
                     return None;
                 }
-                Err(_) => match self.pulse.silent() {
-                    Silence::Ask => self.asking.relay.notify_one(),
+                Err(()) => match self.pulse.silent() {
+                    Silence::Ask => {
+                        self.asking.relay.notify_one();
+                        since = Instant::now();
+                    }
                     Silence::Gone => {
                         self.shared.failed("the broker did not answer in time".to_owned());
                         return None;
@@ -122,9 +146,37 @@ impl<'a> Inward<'a> {
         }
     }
 
+    /// Sends our own message. While we wait for the broker: what we hold back ourselves is no silence of its.
+    async fn fly(&mut self) {
+        let Some((flight, (listener, canary))) = self.flight.as_mut().zip(canary(self.shared)) else { return };
+        let (packet, mute) = match flight.due(canary, Instant::now()) {
+            Due::Send(packet) => (packet, false),
+            Due::Mute(packet) => (packet, true),
+        };
+        self.asking.fly(packet);
+        if mute {
+            listener.say_mute(true).await;
+        }
+    }
+
+    /// Takes note of what a broker passes on, our own message among it.
+    async fn passed_on(&mut self, messages: &Messages) {
+        let Some((flight, (listener, canary))) = self.flight.as_mut().zip(canary(self.shared)) else { return };
+        if messages.came == 0 {
+            return;
+        }
+        flight.passed();
+        listener.say_mute(false).await;
+        if let Some(payload) = &messages.canary
+            && let Some(span) = flight.back(canary, payload, Instant::now())
+        {
+            listener.say_round_trip(span).await;
+        }
+    }
+
     /// Whether anybody wants them.
     async fn hand(&mut self, messages: Messages) -> bool {
-        let Messages { mut batch, numbers } = messages;
+        let Messages { mut batch, numbers, .. } = messages;
         if !numbers.is_empty() {
             let mut owed = Owed { numbers, since: Instant::now(), receipt: None };
             if !batch.is_empty() {
@@ -147,10 +199,15 @@ impl<'a> Inward<'a> {
 struct Messages {
     batch: Batch,
     numbers: Vec<u16>,
+    /// How many, whether anybody wants them or not.
+    came: usize,
+    /// What our own message said, the last one.
+    canary: Option<Vec<u8>>,
 }
 
 impl Messages {
     fn add(&mut self, message: Publish<'_>, shared: &Shared) {
+        self.came += 1;
         self.numbers.extend(message.number);
         let Publish { topic, payload, retained, .. } = message;
         match &shared.recipient {
@@ -158,8 +215,23 @@ impl Messages {
             Recipient::Subscriber(listener) if listener.wants(topic) => {
                 self.batch.push(Delivery { topic, payload, retained, resent: false });
             }
-            Recipient::Subscriber(_) => {}
+            Recipient::Subscriber(listener) => {
+                let is_ours = listener.canary.as_ref().is_some_and(|canary| canary.topic().as_bytes() == topic);
+                self.canary = is_ours.then(|| payload.to_vec()).or(self.canary.take());
+            }
             Recipient::Publisher(heard) => heard.take(topic, payload, retained),
         }
+    }
+}
+
+/// Who hears of our own message, and what it is.
+fn canary(shared: &Shared) -> Option<(&Listener, &Canary)> {
+    shared.listener().and_then(|listener| Some((listener, listener.canary.as_ref()?)))
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
     }
 }

@@ -66,6 +66,7 @@ impl<'a> Outward<'a> {
                     }
                 },
                 () = self.asking.relay.notified() => out.extend(PING),
+                () = self.asking.flies.notified() => out.extend(self.asking.canary()),
                 due = due(&mut self.oldest, &mut self.owing, limit.filter(|_| !self.stuck)) => match due? {
                     Due::Late => self.tell_stuck(true).await,
                     Due::Now(owed) => {

@@ -57,6 +57,7 @@ impl Rig {
         match self.arrival() {
             Arrival::Batch(batch) => batch,
             Arrival::Up => self.batch(),
+            Arrival::RoundTrip(span) => panic!("a round trip of {span:?}"),
             Arrival::Down { reason } => panic!("down: {reason}"),
         }
     }
