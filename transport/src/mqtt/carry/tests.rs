@@ -15,7 +15,7 @@ use crate::{
     Arrival, Batch, Endpoint, Incoming, LinkIndex,
     filter::Filter,
     mqtt::{
-        relay::{Recipient, Relay},
+        relay::{Recipient, Relay, TURNED_AWAY},
         subscriber::Listener,
     },
     subscription::Inbox,
@@ -84,6 +84,7 @@ fn a_broker_that_goes_ends_what_is_read_and_not_what_is_written() {
     rig.near.write_all(&PING).unwrap();
     assert_eq!(read(&mut rig.far), PING);
     drop((rig.far, rig.broker));
+    assert_eq!(read(&mut rig.near), TURNED_AWAY, "no answer came");
     ends(&mut rig.near);
     // More than all buffers on the way hold: somebody takes it.
     for _ in 0..(8 << 20) / BUFFER_BYTES {
@@ -210,7 +211,9 @@ fn says_why_the_broker_can_not_be_reached() {
     let Rig { relay, broker, .. } = Rig::new();
     let address = broker.local_addr().unwrap();
     drop(broker);
-    ends(&mut TcpStream::connect(relay.address()).unwrap());
+    let mut near = TcpStream::connect(relay.address()).unwrap();
+    assert_eq!(read(&mut near), TURNED_AWAY);
+    ends(&mut near);
     let error = relay.take_error().unwrap();
     assert!(error.starts_with(&format!("{address}: Connection refused")), "{error}");
 }
