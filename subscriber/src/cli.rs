@@ -13,7 +13,7 @@ use crate::thresholds::ThresholdsArgs;
 
 /// Watches publishers, keeps what they say, and tells who is alive and why.
 ///
-/// Every message is first appended to a log beside the store; the store (SQLite) and InfluxDB follow that log, so that
+/// Every message is first appended to a log beside the store; the store (SQLite), InfluxDB and Elasticsearch follow that log, so that
 /// nothing is lost while one of them is away. A publisher that is silent past its threshold is looked into: is the
 /// process behind its PID still that process, and does it run?
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ pub struct WatchArgs {
     pub log_only: bool,
     #[arg(long, value_name = "URL", help = INFLUX_HELP)]
     pub influx: Option<String>,
+    #[arg(long, value_name = "URL", help = INDEX_HELP)]
+    pub index: Option<String>,
     /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.
     #[arg(long, value_name = "URL")]
     pub standby_for: Option<String>,
@@ -117,6 +119,9 @@ pub struct HttpArgs {
 const INFLUX_HELP: &str = "Ship to this InfluxDB, too: http://user@host:8086/database, or http://host:8086?org=ORG&bucket=BUCKET; https:// with ca=FILE for an authority of \
      your own";
 
+const INDEX_HELP: &str = "Index for Kibana in this Elasticsearch or OpenSearch: http://user@host:9200/?index=NAME, NAME of one index or with %Y, %m, %d of many \
+     [default of NAME: logstash-%Y.%m.%d]; https:// with ca=FILE for an authority of your own";
+
 const LONG_HELP: &str = "\
 EXAMPLES
   Behind a broker, with a store in this folder:
@@ -132,6 +137,8 @@ EXAMPLES
     lastbeat-subscriber targets --from mqtt://one.example --from mqtt://two.example a.example https://b.example
   From MQTT, into InfluxDB, flips for a machine to read:
     lastbeat-subscriber --from mqtt://broker.example --influx http://influx.example:8086/lastbeat --json
+  What a swarm finds out, for Kibana (see kibana/):
+    lastbeat-subscriber --from mqtt://broker.example --index https://me@search.example:9200/?index=swarm
   With the live page for other machines, and a sign of life from a shell:
     LASTBEAT_HTTP_TOKEN=SECRET lastbeat-subscriber --from mqtt://broker.example --http 0.0.0.0:8787
     curl -fsS -H 'Authorization: Bearer SECRET' http://watch.example:8787/api/v1/beat/backup
@@ -146,6 +153,7 @@ TRANSPORTS
 
 ENVIRONMENT
   LASTBEAT_MQTT_PASSWORD, LASTBEAT_INFLUX_PASSWORD, LASTBEAT_INFLUX_TOKEN,
+  LASTBEAT_INDEX_PASSWORD, LASTBEAT_INDEX_API_KEY,
   LASTBEAT_HTTP_PASSWORD, LASTBEAT_HTTP_TOKEN,
   LASTBEAT_STANDBY_TOKEN   secrets; the last one is the leader's LASTBEAT_HTTP_TOKEN
   LASTBEAT_KEY   what would stand in the file key= of zmq+…, where the URL has none

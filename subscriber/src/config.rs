@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::cli::WatchArgs;
 use crate::http::{HttpConfig, HttpFile};
+use crate::index::IndexConfig;
 use crate::influx::InfluxConfig;
 use crate::receipts::Sync;
 use crate::standby::StandbyConfig;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub log_only: bool,
     /// Where to ship, too.
     pub influx: Option<InfluxConfig>,
+    /// Where to index, for Kibana.
+    pub index: Option<IndexConfig>,
     /// The subscriber that this one stands by for.
     pub standby_for: Option<StandbyConfig>,
     /// Where the page and the API are served, if they are.
@@ -45,7 +48,8 @@ pub struct Settings {
     pub name: Option<String>,
     /// When the log is forced to the disk.
     pub sync: Sync,
-    /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back.
+    /// So much of the log is kept even when everything that follows it has passed: what a wiped InfluxDB gets back, and an
+    /// index whose cursor was deleted.
     pub retain_bytes: u64,
     /// Most publishers that are remembered.
     pub max_publishers: usize,
@@ -62,6 +66,7 @@ struct File {
     from: Vec<String>,
     store: Option<PathBuf>,
     influx: Option<String>,
+    index: Option<String>,
     standby_for: Option<String>,
     threshold: Option<Threshold>,
     at_least: Option<Span>,
@@ -132,6 +137,7 @@ impl Settings {
             publishers.entry(id).or_default().expected = true;
         }
         let influx = args.influx.as_ref().or(file.influx.as_ref());
+        let index = args.index.as_ref().or(file.index.as_ref());
         let standby_for = args.standby_for.as_ref().or(file.standby_for.as_ref());
         if let Some(url) = standby_for.filter(|_| influx.is_none()) {
             bail!("standby_for {url:?} says who ships to InfluxDB, and there is none: give --influx URL, the leader's");
@@ -146,6 +152,7 @@ impl Settings {
             store: args.store.clone().or(file.store).unwrap_or_else(default_store),
             log_only: args.log_only,
             influx: influx.map(|url| InfluxConfig::from_env(url)).transpose()?,
+            index: index.map(|url| IndexConfig::from_env(url)).transpose()?,
             standby_for: standby_for.map(|url| StandbyConfig::from_env(url)).transpose()?,
             http,
             threshold,

@@ -19,10 +19,11 @@ use crate::board::{Board, LinkView};
 use crate::capture::{Captured, Reader, What};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
+use crate::follower::cursor::CursorFile;
 use crate::history::{self, History};
 use crate::holding::{self, Holding};
 use crate::http::{self, Joints};
-use crate::influx::{self, CursorFile};
+use crate::influx;
 use crate::intake::Intake;
 use crate::memory::{Kept, Memory, restore};
 use crate::metrics::Metrics;
@@ -105,8 +106,8 @@ fn restored(kept: Kept, now: Now, host: Option<HostView>) -> Option<Watchdog> {
 pub fn cursor(dir: &Path, bytes: &[u8], target: &str) {
     let path = dir.join("influx.cursor");
     std::fs::write(&path, bytes).expect("a temporary folder");
-    let position = CursorFile::new(path.clone(), target.to_owned()).load();
-    let file = CursorFile::new(path, target.to_owned());
+    let position = CursorFile::new("influxdb", path.clone(), target.to_owned()).load();
+    let file = CursorFile::new("influxdb", path, target.to_owned());
     file.save(position).expect("a temporary folder");
     assert_eq!(file.load(), position);
 }

@@ -4,14 +4,19 @@ mod announce;
 mod attended;
 mod board;
 mod capture;
+#[cfg(test)]
+#[path = "../../transport/tests/conformance/certificates.rs"]
+mod certificates;
 mod cli;
 mod command;
 mod config;
 mod export;
 mod follower;
+mod followers;
 mod history;
 mod holding;
 mod http;
+mod index;
 mod influx;
 mod intake;
 mod logging;
@@ -27,6 +32,7 @@ mod recover;
 mod refusals;
 mod run;
 mod saving;
+mod secret;
 mod service;
 mod sets;
 mod simulate;

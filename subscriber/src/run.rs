@@ -18,11 +18,11 @@ use crate::announce::Announcer;
 use crate::board::{Board, LinkView};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
-use crate::follower::{self, Follower, Following, Lag};
+use crate::follower::{Following, Lag};
+use crate::followers::Followers;
 use crate::history::History;
 use crate::holding::{self, Holding};
 use crate::http::{self, Joints, Listener};
-use crate::influx::Influx;
 use crate::intake::Intake;
 use crate::logging::{self, Tail};
 use crate::memory::Memory;
@@ -30,7 +30,6 @@ use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::service::{Service, Wiring};
 use crate::standby;
-use crate::store::Store;
 use crate::systemd::Systemd;
 use crate::table::Table;
 
@@ -81,17 +80,14 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let listener = settings.http.clone().map(Listener::open).transpose()?.flatten();
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
-    let store = (!settings.log_only).then(|| Store::open(&settings.store)).transpose()?;
     let kept = memory.load()?;
     let standing = match settings.standby_for.clone() {
         Some(config) => standby::start(config, &log_dir)?,
         None => standby::alone(),
     };
-    let open = |config| Influx::open(config, &log_dir, standing.clone());
-    let influx = settings.influx.clone().map(open).transpose()?;
-    let cursors = [store.as_ref().map(Follower::cursor), influx.as_ref().map(Follower::cursor)];
+    let followers = Followers::open(&settings, &log_dir, &standing)?;
     let reaches = kept.as_ref().map_or(Position::START, |kept| kept.last().position());
-    let not_before = cursors.into_iter().flatten().fold(reaches, Position::max);
+    let not_before = followers.furthest().max(reaches);
     let log = open_log(&log_dir, &settings, not_before)?;
     let log_handle = log.handle().clone();
 
@@ -107,13 +103,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     }
 
     let followers_stop = CancellationToken::new();
-    let mut following = Vec::new();
-    if let Some(store) = store {
-        following.push(follower::start(store, log_handle.clone(), followers_stop.clone())?);
-    }
-    if let Some(influx) = influx {
-        following.push(follower::start(influx, log_handle.clone(), followers_stop.clone())?);
-    }
+    let following = followers.start(&log_handle, &followers_stop)?;
 
     let report_every = settings.threshold / 5;
     let (sender, incoming) = mpsc::channel(INCOMING);
@@ -210,7 +200,7 @@ fn open_log(dir: &Path, settings: &Settings, not_before: Position) -> anyhow::Re
         sync: settings.sync.policy(),
         not_before,
         pending_bytes: 2 * PENDING_BYTES,
-        retain_bytes: if settings.influx.is_some() { settings.retain_bytes } else { 0 },
+        retain_bytes: if settings.influx.is_some() || settings.index.is_some() { settings.retain_bytes } else { 0 },
         ..LogOptions::default()
     };
     let (log, recovery) = Log::open(dir, options)?;
@@ -321,6 +311,7 @@ pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::follower::{self, Follower};
 
     /// Takes nothing, and when it is stopped has got as far as this.
     struct Stuck(Position);

@@ -91,7 +91,7 @@ pub struct LinkTold {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Follower)]
 pub struct FollowerTold {
-    /// `store` or `influxdb`.
+    /// `store`, `influxdb` or `index`.
     #[schema(value_type = String)]
     pub name: &'static str,
     /// What is in the log and not in its target yet.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lastbeat_log::{Log, LogHandle, LogOptions, Position};
-use lastbeat_wire::{Body, Encoding, Header, Message, Reading, UtcNanos, Value, encode};
+use lastbeat_wire::{Body, Encoding, Fields, Header, Message, Reading, UtcNanos, Value, encode};
 use tokio_util::sync::CancellationToken;
 
 use super::{Follower, start};
@@ -24,6 +24,10 @@ pub trait Target {
     fn lose_cursor(&self);
     /// Every reading there is, each as often as it is there.
     async fn rows(&self) -> Vec<Row>;
+    /// Appends the numbered message that makes a row there, and says what its row will be: a reading.
+    fn append(&self, log: &mut Log, number: i64) -> Row {
+        append(log, number)
+    }
 }
 
 /// The time of the reading with this number.
@@ -33,8 +37,12 @@ pub fn time_of(number: i64) -> UtcNanos {
 
 /// Appends the numbered reading of one of three publishers, and says what its row will be.
 pub fn append(log: &mut Log, number: i64) -> Row {
-    let publisher = format!("light-{}", number % 3);
     let fields = [("lux".into(), Value::Integer(number)), ("on".into(), Value::Boolean(number % 2 == 0))];
+    append_fields(log, number, format!("light-{}", number % 3), fields.into_iter().collect())
+}
+
+/// Appends the numbered reading with these fields.
+pub fn append_fields(log: &mut Log, number: i64, publisher: String, fields: Fields<'_>) -> Row {
     let message = Message {
         header: Header {
             sent_at: Some(time_of(number)),
@@ -42,7 +50,7 @@ pub fn append(log: &mut Log, number: i64) -> Row {
             host: Some("web-1".into()),
             ..Header::default()
         },
-        body: Body::Reading(Reading { fields: fields.into_iter().collect(), ..Reading::default() }),
+        body: Body::Reading(Reading { fields, ..Reading::default() }),
         log: None,
     };
     let payload = encode(&message, Encoding::Json);
@@ -86,7 +94,7 @@ fn assert_same(mut rows: Vec<Row>, expected: &BTreeSet<Row>, when: &str) {
 pub async fn conforms<T: Target>(target: T) {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open_log(dir.path(), target.follower().cursor());
-    let mut expected: BTreeSet<Row> = (0..3_000).map(|number| append(&mut log, number)).collect();
+    let mut expected: BTreeSet<Row> = (0..3_000).map(|number| target.append(&mut log, number)).collect();
     append_message(&mut log, time_of(1), b"beat/light-1", b"");
     append_message(&mut log, time_of(2), b"sensor/light-1", b"{broken");
     log.commit();
@@ -102,7 +110,7 @@ pub async fn conforms<T: Target>(target: T) {
     follow_until(&target, &handle, |lag| lag.records == 3_002 && lag.behind_bytes == 0).await;
     assert_same(target.rows().await, &expected, "a replay writes once");
 
-    expected.extend((3_000..90_000).map(|number| append(&mut log, number)));
+    expected.extend((3_000..90_000).map(|number| target.append(&mut log, number)));
     log.commit();
     let lag = follow_until(&target, &handle, |lag| lag.records > 0).await;
     assert!(lag.cursor < log.end(), "it stops mid-way");
@@ -110,7 +118,7 @@ pub async fn conforms<T: Target>(target: T) {
     assert!(rows.len() < expected.len() && rows.iter().all(|row| expected.contains(row)));
     let stop = CancellationToken::new();
     let mut following = start(target.follower(), handle.clone(), stop).unwrap();
-    expected.insert(append(&mut log, 90_000));
+    expected.insert(target.append(&mut log, 90_000));
     let end = log.close(Duration::from_secs(10)).written;
     following.ended().await.unwrap();
     assert_eq!(following.lag.borrow().cursor, end, "it ends by itself when the log is closed and everything taken");

@@ -2,16 +2,21 @@
 //!
 //! ```text
 //!                 ┌─ thread "store"    ─ Reader ─▶ SQLite     cursor in the same transaction as the rows
-//!   Log ─ handle ─┤
-//!                 └─ thread "influxdb" ─ Reader ─▶ InfluxDB   cursor in a file, saved once the server has taken them
+//!   Log ─ handle ─┼─ thread "influxdb" ─ Reader ─▶ InfluxDB         cursor in a file, saved once the server has taken them
+//!                 └─ thread "index"    ─ Reader ─▶ Elasticsearch    the same
 //!
 //!   Lag of each ─▶ the live table, and the log's retention
 //! ```
 
 #[cfg(test)]
 pub mod backlog;
+pub mod backoff;
+pub mod catch_up;
 #[cfg(test)]
 pub mod conformance;
+pub mod cursor;
+pub mod refused;
+pub mod telling;
 
 use std::sync::Arc;
 
@@ -33,9 +38,9 @@ pub struct Lag {
     pub behind_bytes: u64,
     /// Records dealt with since the follower was started.
     pub records: u64,
-    /// Points among them that the target refused, which are set aside.
+    /// Points or documents among them that the target refused, which are set aside.
     pub set_aside: u64,
-    /// Refused messages, or points set aside, that had to make room for newer ones.
+    /// Refused messages, or what was set aside, that had to make room for newer ones.
     pub dropped: u64,
     /// The time of the newest record that was dealt with, since the follower was started: when this subscriber took it in.
     pub until: Option<UtcNanos>,

@@ -1,32 +1,16 @@
 //! [`InfluxConfig`]: which server, and as whom. Parsed from one URL and two environment variables.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use url::{Host, Url};
+
+use crate::secret::Secret;
 
 /// The variable that holds the password of an InfluxDB 1.x user.
 pub const PASSWORD_VARIABLE: &str = "LASTBEAT_INFLUX_PASSWORD";
 /// The variable that holds the token for InfluxDB 2.x or later.
 pub const TOKEN_VARIABLE: &str = "LASTBEAT_INFLUX_TOKEN";
 const DEFAULT_DATABASE: &str = "lastbeat";
-
-/// A password or token. Its `Debug` prints `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself, for the request that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// A server and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +72,7 @@ pub enum ConfigError {
 impl InfluxConfig {
     /// Whether the server is on this host, as far as its name tells.
     pub fn is_on_this_host(&self) -> bool {
-        let url = Url::parse(&self.base).ok();
-        match url.as_ref().and_then(Url::host) {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+        Url::parse(&self.base).is_ok_and(|url| is_on_this_host(&url))
     }
 
     /// Parses a URL, with the secrets taken from the environment.
@@ -131,7 +109,7 @@ impl InfluxConfig {
         url.set_fragment(None);
         let _ = url.set_username("");
         let needs = |variable, base: &str, needed: String| {
-            secret(variable).filter(|secret| !secret.is_empty()).map(Secret).ok_or(ConfigError::Secret {
+            secret(variable).filter(|secret| !secret.is_empty()).map(Secret::new).ok_or(ConfigError::Secret {
                 base: base.to_owned(),
                 needed,
                 variable,
@@ -173,6 +151,16 @@ impl InfluxConfig {
     }
 }
 
+/// Whether a URL names this host, as far as a name tells.
+pub fn is_on_this_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn bad(url: &str, reason: &str) -> ConfigError {
     ConfigError::Url { url: url.to_owned(), reason: reason.to_owned() }
 }
@@ -195,7 +183,7 @@ mod tests {
     fn version_1_is_a_database_in_the_path() {
         let config = parse("http://me%40home@localhost:8086/my%20readings?retention=a%20year").unwrap();
         assert_eq!(config.base, "http://localhost:8086");
-        let user = Some(("me@home".to_owned(), Secret("<LASTBEAT_INFLUX_PASSWORD>".to_owned())));
+        let user = Some(("me@home".to_owned(), Secret::new("<LASTBEAT_INFLUX_PASSWORD>".to_owned())));
         let (database, retention) = ("my readings".to_owned(), Some("a year".to_owned()));
         assert_eq!(config.access, Access::V1 { database, user, retention });
         assert_eq!(parse("http://h:1").unwrap().target(), "http://h:1/lastbeat");

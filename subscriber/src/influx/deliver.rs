@@ -1,30 +1,26 @@
 //! [`Delivery`]: sends shipments until the server has taken them, but for the points it refuses.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use lastbeat_host::Clock;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use super::conflict::Conflict;
-use super::refused::RefusedPoints;
 use super::server::{Answer, Server};
 use super::shipment::Shipment;
-use crate::follower::{Lag, Trouble};
-
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(15);
-/// What only a person can mend is tried again more seldom.
-const LAST_HOPELESS_RETRY: Duration = Duration::from_mins(1);
+use crate::follower::Lag;
+use crate::follower::backoff::{Backoff, LAST_HOPELESS_RETRY, LAST_RETRY};
+use crate::follower::refused::Refused;
+use crate::follower::telling::Telling;
 
 /// What all shipments on their way have in common.
 #[derive(Debug)]
 pub struct Delivery {
     server: Server,
-    lag: watch::Sender<Lag>,
+    /// What is told of the follower.
+    pub telling: Telling,
     /// Held while points are put aside; the two shipments on their way share one file.
-    refused: Mutex<RefusedPoints>,
+    refused: Mutex<Refused>,
     /// Set when the database had to be created: whatever an earlier one held is gone.
     pub created: std::sync::atomic::AtomicBool,
 }
@@ -36,28 +32,11 @@ enum Sent {
     TooLarge,
 }
 
-/// A pause that doubles up to its bound, with a third of jitter so that many don't come back at once.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    async fn pause(&mut self, at_most: Duration, asked_for: Option<Duration>) {
-        let jitter = self.0.mul_f64(rand::random::<f64>() / 3.0);
-        let pause = asked_for.map_or(self.0 + jitter, |after| after.clamp(self.0, at_most));
-        self.0 = (self.0 * 2).min(at_most);
-        sleep_until(Instant::from_std(Clock.instant(Clock.now().monotonic.plus(pause)))).await;
-    }
-}
-
 impl Delivery {
     /// Nothing is on its way yet.
-    pub fn new(server: Server, lag: watch::Sender<Lag>, refused: RefusedPoints) -> Self {
-        Self { server, lag, refused: Mutex::new(refused), created: false.into() }
-    }
-
-    /// Changes what is told of the follower.
-    pub fn tell(&self, change: impl FnOnce(&mut Lag)) {
-        self.lag.send_modify(change);
+    pub fn new(server: Server, lag: watch::Sender<Lag>, refused: Refused) -> Self {
+        let telling = Telling::new("influxdb", format!("InfluxDB {}", server.target()), lag);
+        Self { server, telling, refused: Mutex::new(refused), created: false.into() }
     }
 
     /// Returns when every line is taken or set aside, however long that takes. May be dropped at any time: what was on
@@ -95,19 +74,19 @@ impl Delivery {
 
     async fn send(&self, shipment: &Shipment, group: &[usize]) -> Sent {
         let body = shipment.body(group, self.server.packing);
-        let mut backoff = Backoff(FIRST_RETRY);
+        let mut backoff = Backoff::default();
         loop {
             match self.server.write(body.clone()).await {
                 Answer::Taken => {
-                    self.well();
+                    self.telling.well();
                     return Sent::Taken;
                 }
                 Answer::Refused { reason, dropped } => {
-                    self.well();
+                    self.telling.well();
                     return Sent::Refused { reason, dropped };
                 }
                 Answer::TooLarge => {
-                    self.well();
+                    self.telling.well();
                     return Sent::TooLarge;
                 }
                 Answer::NoDatabase(reason) => match self.server.create_database().await {
@@ -116,16 +95,16 @@ impl Delivery {
                         self.created.store(true, std::sync::atomic::Ordering::Release);
                     }
                     Err(error) => {
-                        self.trouble(&format!("{reason}, and it can't be created: {error}"));
+                        self.telling.trouble(&format!("{reason}, and it can't be created: {error}"));
                         backoff.pause(LAST_HOPELESS_RETRY, None).await;
                     }
                 },
                 Answer::Later { reason, after } => {
-                    self.trouble(&reason);
+                    self.telling.trouble(&reason);
                     backoff.pause(LAST_RETRY, after).await;
                 }
                 Answer::Never(reason) => {
-                    self.trouble(&reason);
+                    self.telling.trouble(&reason);
                     backoff.pause(LAST_HOPELESS_RETRY, None).await;
                 }
             }
@@ -133,7 +112,7 @@ impl Delivery {
     }
 
     async fn set_aside(&self, shipment: &Shipment, group: &[usize], reason: &str) {
-        let mut backoff = Backoff(FIRST_RETRY);
+        let mut backoff = Backoff::default();
         loop {
             let result = {
                 let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,46 +123,16 @@ impl Delivery {
             };
             let (path, error) = match result {
                 Ok(dropped) => {
-                    self.tell(|lag| lag.dropped = dropped);
+                    self.telling.tell(|lag| lag.dropped = dropped);
                     break;
                 }
                 Err(failed) => failed,
             };
-            self.trouble(&format!("cannot set refused points aside in {}: {error}", path.display()));
+            self.telling.trouble(&format!("cannot set refused points aside in {}: {error}", path.display()));
             backoff.pause(LAST_RETRY, None).await;
         }
-        self.well();
-        let before = self.lag.borrow().set_aside;
-        self.tell(|lag| lag.set_aside += group.len() as u64);
-        // The first, and then at each tenfold: a publisher whose every point is refused fills the file, not the log.
-        if (before + group.len() as u64).checked_ilog10() != before.checked_ilog10() {
-            let count = before + group.len() as u64;
-            tracing::warn!(count, reason, "influxdb: the server refused points, they are set aside");
-        }
-    }
-
-    /// Tells that nothing is taken, and why.
-    pub fn trouble(&self, reason: &str) {
-        let error: Arc<str> = format!("InfluxDB {}: {reason}", self.server.target()).into();
-        self.lag.send_if_modified(|lag| {
-            let is_news = lag.trouble.as_ref().is_none_or(|trouble| trouble.error != error);
-            if is_news {
-                tracing::warn!(%error, "influxdb: takes nothing, its records wait in the log");
-                let since = lag.trouble.as_ref().map_or_else(|| Clock.now().utc, |trouble| trouble.since);
-                lag.trouble = Some(Trouble { since, error });
-            }
-            is_news
-        });
-    }
-
-    fn well(&self) {
-        self.lag.send_if_modified(|lag| {
-            let was_in_trouble = lag.trouble.take().is_some();
-            if was_in_trouble {
-                tracing::info!(target = %self.server.target(), behind_bytes = lag.behind_bytes, "influxdb: takes points again");
-            }
-            was_in_trouble
-        });
+        self.telling.well();
+        self.telling.set_aside(group.len() as u64, reason);
     }
 }
 

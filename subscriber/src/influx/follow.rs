@@ -15,14 +15,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::catch_up::CatchUp;
 use super::config::InfluxConfig;
-use super::cursor::CursorFile;
 use super::deliver::Delivery;
 use super::gate::Gate;
-use super::refused::RefusedPoints;
 use super::server::Server;
 use super::shipment::Load;
+use crate::follower::catch_up::CatchUp;
+use crate::follower::cursor::{Cursor, CursorFile};
+use crate::follower::refused::Refused;
 use crate::follower::{Follower, Lag};
 use crate::standby::{Standing, Turn};
 
@@ -35,7 +35,6 @@ const IN_FLIGHT: usize = 3;
 /// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
 const LITTLE_BYTES: u64 = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(250);
-const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The pause after the log could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -44,7 +43,7 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 pub struct Influx {
     pub(super) server: Server,
     cursor_file: CursorFile,
-    refused: RefusedPoints,
+    refused: Refused,
     cursor: Position,
     shipment_bytes: usize,
     little_bytes: u64,
@@ -55,9 +54,9 @@ impl Influx {
     /// Keeps its cursor in `influx.cursor`, and the points the server refuses in `influx.refused.jsonl`, both in `dir`.
     /// Ships what its part allows. Does not connect yet.
     pub fn open(config: InfluxConfig, dir: &Path, standing: Standing) -> anyhow::Result<Self> {
-        let cursor_file = CursorFile::new(dir.join("influx.cursor"), config.target());
+        let cursor_file = CursorFile::new("influxdb", dir.join("influx.cursor"), config.target());
         let cursor = cursor_file.load();
-        let refused = RefusedPoints::new(dir.join("influx.refused.jsonl"));
+        let refused = Refused::new(dir.join("influx.refused.jsonl"));
         Ok(Self {
             server: Server::new(config)?,
             cursor_file,
@@ -98,7 +97,7 @@ impl Follower for Influx {
             reader: log.reader(self.cursor)?,
             delivery: Arc::new(Delivery::new(self.server, lag, self.refused)),
             in_flight: VecDeque::new(),
-            cursor: Cursor { file: self.cursor_file, taken: self.cursor, saved: self.cursor, save_due: now },
+            cursor: Cursor::begin(self.cursor_file, self.cursor, now),
             next_due: now,
             catch_up: CatchUp::new(now),
             shipment_bytes: self.shipment_bytes,
@@ -138,15 +137,6 @@ struct InFlight {
     delivered: JoinHandle<()>,
 }
 
-struct Cursor {
-    file: CursorFile,
-    /// The server has taken all before this.
-    taken: Position,
-    /// What the file says.
-    saved: Position,
-    save_due: Monotonic,
-}
-
 impl Shipping {
     async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut is_closed = false;
@@ -158,7 +148,7 @@ impl Shipping {
             let holds = self.gate.waits && !is_closed;
             let mut progress = self.log.progress();
             let oldest = self.in_flight.front_mut();
-            let (reader, unsaved) = (&mut self.reader, self.cursor.saved != self.cursor.taken);
+            let (reader, unsaved) = (&mut self.reader, self.cursor.is_unsaved());
             let save_due = Instant::from_std(Clock.instant(self.cursor.save_due));
             tokio::select! {
                 biased;
@@ -189,7 +179,7 @@ impl Shipping {
         let (turn, load) = match self.load() {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.delivery.trouble(&error.to_string());
+                self.delivery.telling.trouble(&error.to_string());
                 self.next_due = Clock.now().monotonic.plus(READ_RETRY);
                 return;
             }
@@ -260,6 +250,7 @@ impl Shipping {
             self.cursor.save();
         }
         self.delivery
+            .telling
             .tell(|lag| (lag.records, lag.until) = (lag.records + arrived.records, lag.until.max(arrived.until)));
         self.tell();
         if let Some(told) = self.catch_up.shipped(shipped, self.behind_bytes(), now) {
@@ -269,7 +260,7 @@ impl Shipping {
 
     fn part_changed(&mut self) {
         let held = self.gate.changed();
-        self.delivery.tell(|lag| lag.held = held);
+        self.delivery.telling.tell(|lag| lag.held = held);
     }
 
     fn behind_bytes(&self) -> u64 {
@@ -278,26 +269,12 @@ impl Shipping {
 
     fn tell(&self) {
         let (saved, behind_bytes) = (self.cursor.saved, self.behind_bytes());
-        self.delivery.tell(|lag| (lag.cursor, lag.behind_bytes) = (saved, behind_bytes));
+        self.delivery.telling.tell(|lag| (lag.cursor, lag.behind_bytes) = (saved, behind_bytes));
     }
 
     fn abandon(&mut self) {
         for in_flight in self.in_flight.drain(..) {
             in_flight.delivered.abort();
         }
-    }
-}
-
-impl Cursor {
-    /// Writes the cursor into its file; if that fails, the next save may succeed, and until then nothing leaves the log.
-    fn save(&mut self) {
-        if self.saved == self.taken {
-            return;
-        }
-        match self.file.save(self.taken) {
-            Ok(()) => self.saved = self.taken,
-            Err(error) => tracing::warn!(%error, "influxdb: cannot save its cursor"),
-        }
-        self.save_due = Clock.now().monotonic.plus(SAVE_EVERY);
     }
 }

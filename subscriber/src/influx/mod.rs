@@ -12,12 +12,10 @@
 
 #[cfg(test)]
 mod answers;
-mod catch_up;
 mod config;
 mod conflict;
 #[cfg(test)]
 mod crashes;
-mod cursor;
 mod deliver;
 mod follow;
 mod gate;
@@ -28,15 +26,13 @@ pub mod influxd;
 pub mod line;
 #[cfg(test)]
 mod measure;
-mod refused;
 mod server;
 mod shipment;
 #[cfg(test)]
 mod tests;
 
-pub use config::InfluxConfig;
+pub use config::{InfluxConfig, is_on_this_host};
 pub use conflict::Conflict;
-pub use cursor::CursorFile;
 pub use follow::Influx;
 pub use line::{ROW_TIME, stored_tag};
 pub use server::{Server, chain};

@@ -1,8 +1,5 @@
 //! The follower against a real InfluxDB 1.x: down, killed, wiped, refusing, with and without authentication.
 
-#[path = "../../../transport/tests/conformance/certificates.rs"]
-mod certificates;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,10 +8,9 @@ use lastbeat_wire::{Encoding, UtcNanos, Value};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use certificates::Authority;
-
 use super::influxd::{Https, Influxd};
 use super::{Influx, InfluxConfig, Server};
+use crate::certificates::Authority;
 use crate::follower::conformance::{Row, Target, append, append_message, conforms, open_log, time_of};
 use crate::follower::{Following, Lag, start};
 use crate::record::Record;

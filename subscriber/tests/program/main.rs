@@ -5,6 +5,7 @@ mod adapting;
 mod capturing;
 mod described;
 mod hostile;
+mod indexing;
 mod killed;
 mod measure;
 #[path = "../../../transport/tests/conformance/mosquitto.rs"]
@@ -12,6 +13,9 @@ mod mosquitto;
 mod past;
 mod serving;
 mod standby;
+#[allow(dead_code, reason = "these tests need not all of it")]
+#[path = "../../src/index/standin/mod.rs"]
+mod standin;
 mod support;
 mod swarming;
 mod systemd;

@@ -1,4 +1,4 @@
-//! [`RefusedPoints`]: the file of points that the server would not take, a JSON object a line, with its reason. When it is
+//! [`Refused`]: the file of what a server would not take (points, documents), a JSON object a line, with its reason. When it is
 //! large it becomes the older one of two, and the older one before is dropped.
 
 use std::fs::{File, OpenOptions};
@@ -11,13 +11,13 @@ use serde::Serialize;
 /// A file that has so many bytes becomes the older one.
 const FILE_BYTES: u64 = 32 << 20;
 
-/// The file, and an older one beside it. After a crash a point may stand there twice.
+/// The file, and an older one beside it. After a crash one may stand there twice.
 #[derive(Debug)]
-pub struct RefusedPoints {
+pub struct Refused {
     path: PathBuf,
     file: Option<File>,
     file_bytes: u64,
-    /// Points that were dropped with an older file, since the start.
+    /// How many were dropped with an older file, since the start.
     pub dropped: u64,
 }
 
@@ -30,7 +30,7 @@ struct Entry<'a> {
     line: &'a str,
 }
 
-impl RefusedPoints {
+impl Refused {
     /// The file is made when there is something to put into it.
     pub fn new(path: PathBuf) -> Self {
         Self { path, file: None, file_bytes: FILE_BYTES, dropped: 0 }
@@ -47,7 +47,7 @@ impl RefusedPoints {
         &self.path
     }
 
-    /// Adds points, as line protocol, and returns when they are on the disk.
+    /// Adds what was refused, as it was sent, and returns when it is on the disk.
     pub fn add<'a>(
         &mut self,
         at: UtcNanos,
@@ -79,7 +79,7 @@ impl RefusedPoints {
     }
 
     /// Opens the file, its name on the disk. A line that a killed process left unfinished is ended, so that the next one
-    /// can be read; its point will come again.
+    /// can be read; what it was to hold will come again.
     fn open(&self) -> io::Result<File> {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -120,7 +120,7 @@ mod tests {
     fn the_two_files_hold_the_newest_and_what_is_dropped_is_counted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("influx.refused.jsonl");
-        let mut refused = RefusedPoints::of(path.clone(), 4_096);
+        let mut refused = Refused::of(path.clone(), 4_096);
         for number in 0..1_000 {
             let line = format!("sensor,publisher=x v={number} 1\n");
             refused.add(UtcNanos(1), "target", "why", std::iter::once(line.as_bytes())).unwrap();
@@ -141,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("refused.jsonl");
         let add = |lines: &[&[u8]]| {
-            RefusedPoints::new(path.clone()).add(UtcNanos(1), "t", "r", lines.iter().copied()).unwrap();
+            Refused::new(path.clone()).add(UtcNanos(1), "t", "r", lines.iter().copied()).unwrap();
             std::fs::read(&path).unwrap()
         };
         let one = add(&lines[..1]).len();
