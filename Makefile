@@ -56,6 +56,7 @@ check: setup-run
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	grafana/dashboards.py --check
+	kibana/objects.py --check
 	scripts/deny
 
 setup-run:
