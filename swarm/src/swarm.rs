@@ -11,10 +11,11 @@ use crate::judgement::{AgentJudgement, Judgement, Level, Link, Reach, TargetJudg
 use crate::judging::{self, AgentStand, Mark, TargetStand, Traits};
 use crate::result::{Found, Grade, Seen};
 
-/// So many pairs are judged with each result; more of them every [`SPAN`].
+/// So many pairs are judged with each result; of more, results gather for a while.
 const FEW: usize = 1_000;
-/// How long results gather where there are many pairs.
-const SPAN: Duration = Duration::from_millis(250);
+/// For so long for each pair, half a second for a hundred thousand: to judge one takes some 0.4 µs, so that a tenth of a processor at
+/// most goes into it.
+const FOR_EACH_PAIR: Duration = Duration::from_micros(5);
 /// So long after it ceased to count a result is forgotten.
 const FORGET: Duration = Duration::from_hours(1);
 /// A result may be late by so much beyond two and a half times its span.
@@ -88,7 +89,9 @@ impl Swarm {
         let host = seen.host.map(str::to_owned);
         self.agents.entry(seen.agent.into()).or_default().traits =
             Traits { broker: seen.broker.to_owned(), host, network };
-        let gathered = self.judged_at.filter(|_| self.pairs > FEW).map_or(now.monotonic, |at| at.plus(SPAN));
+        let pairs = u32::try_from(self.pairs).unwrap_or(u32::MAX);
+        let gathered = self.judged_at.filter(|_| self.pairs > FEW);
+        let gathered = gathered.map_or(now.monotonic, |at| at.plus(FOR_EACH_PAIR * pairs));
         let at = gathered.max(now.monotonic);
         self.judge_at = Some(self.judge_at.map_or(at, |due| due.min(at)));
         true

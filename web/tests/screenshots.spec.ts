@@ -74,6 +74,25 @@ test('a day of a few machines', async ({ page, stage }, info) => {
   await shoot(page, info, 'overview-phone.png');
 });
 
+test('a swarm', async ({ page, stage }, info) => {
+  await overTcp(stage);
+  await stage.watch();
+  const agents = ['rome', 'oslo', 'lima', 'kiev'].flatMap((network) => [1, 2, 3, 4, 5].map((number) => `${network}-${number}`));
+  const trips = { 'www.example': 2.1, '192.0.2.17': 9.4, 'https://shop.example/health': 87, 'db.example:5432': 24.6, 'cdn.example': 4.2, 'far.example': 351, 'down.example': null };
+  const results = agents.flatMap((agent, number) => Object.entries(trips).map(([target, trip]): [string, string] => {
+    const lost = trip === null || agent.startsWith('kiev') || (target === 'cdn.example' && agent.startsWith('rome'));
+    const avg = (trip ?? 0) * (1 + ((number * 7 + target.length) % 5) / 20);
+    const figures = lost ? { loss: 100, error: 'no answer within 2s' } : { loss: 0, min: avg * 0.8, avg, max: avg * 1.4, mdev: avg / 9 };
+    const fields = { agent, ...figures, every: 600, network: agent.split('-')[0] };
+    return [`ping/${target.replaceAll('/', '%2F')}`, JSON.stringify({ lastbeat: 1, fields })];
+  }));
+  await stage.feed(results);
+  await page.goto(`${stage.url}swarm`);
+  await live(page);
+  await expect(page.locator('.swarm-summary')).toContainText('5 of 20 agents with trouble of their own');
+  await shoot(page, info, 'swarm-light.png');
+});
+
 test('every state, and a stream that is cut', async ({ page, stage, faults }, info) => {
   await overTcp(stage);
   await everyState(stage, '5s');

@@ -3,7 +3,8 @@
 mod strategies;
 
 use lastbeat_wire::{
-    Body, Encoding, Fields, Header, Kind, Message, Reading, Topic, UtcNanos, Value, decode, decode_by_serde, encode,
+    Body, Encoding, Fields, Header, Kind, Message, PING_PREFIX, Reading, Topic, UtcNanos, Value, decode,
+    decode_by_serde, decode_ping, encode,
 };
 use proptest::prelude::*;
 use strategies::process;
@@ -149,6 +150,9 @@ proptest! {
             let _ = decode(kind, &bytes);
         }
         let _ = Topic::parse(&bytes);
+        let topic = [PING_PREFIX.as_bytes(), &bytes[..bytes.len().min(20)]].concat();
+        let _ = decode_ping(&topic, &bytes);
+        let _ = decode_ping(b"ping/a.example", &bytes);
     }
 
     #[test]

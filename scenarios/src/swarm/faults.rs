@@ -88,13 +88,13 @@ fn one(world: &mut World, fault: Fault, broker: usize) -> anyhow::Result<bool> {
     fault.mend(world, broker)?;
     let all = world.wait(PATIENCE, |world| Ok(world.are(State::Alive)? == AGENTS))?;
     let alive = world.are(State::Alive)?;
-    let moves = match (took.get(took.len() / 2), took.last()) {
+    let told = match (took.get(took.len() / 2), took.last()) {
         (Some(median), Some(worst)) => {
             format!("{} agents have a link again after {median:.1} s (median), {worst:.1} s (worst)", took.len())
         }
         _ => "no agent lost its link".to_owned(),
     };
-    world.timeline.done("", &format!("{moves}; {alive} alive"));
+    world.timeline.done("", &format!("{told}; {alive} alive"));
     // A slow broker is still one.
     let moved = took.len() == struck_agents.len() || fault == Fault::Slow;
     if !moved || !all {

@@ -31,7 +31,7 @@ const BROKERS: [&str; 3] = ["one", "two", "three"];
 const PAGE_PORT: u16 = 8000;
 const MQTT_PORT: u16 = 1883;
 /// How long what was asked for may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker on a host of its own.
 pub struct Broker {
@@ -56,7 +56,7 @@ pub struct World {
     agents: Vec<Process>,
     subscriber: Process,
     _servers: Vec<Process>,
-    _homes: Vec<Node>,
+    homes: Vec<Node>,
     folder: Folder,
     _lan: Lan,
 }
@@ -117,11 +117,11 @@ impl World {
             agents: Vec::new(),
             subscriber,
             _servers: servers,
-            _homes: homes,
+            homes,
             folder,
             _lan: lan,
         };
-        for (network, home) in NETWORKS.iter().zip(&world._homes) {
+        for (network, home) in NETWORKS.iter().zip(&world.homes) {
             for number in 1..=AGENTS_EACH {
                 let agent = world.agent(&format!("{network}-{number}"), network, home)?;
                 world.agents.push(agent);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lastbeat_transport::{Delivery, LinkIndex};
-use lastbeat_wire::{Header, Now, PublisherId, Topic, decode};
+use lastbeat_wire::{Header, Kind, Now, PublisherId, Topic, decode, decode_ping};
 
 use super::line::{Line, LinkState, Opening, TOPIC_BYTES, VERSION};
 
@@ -61,21 +61,38 @@ impl Writer {
 
     /// Writes down that a message came; nothing of what it says but its header.
     pub fn message(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>) -> anyhow::Result<()> {
+        if let Some(Ok((agent, message))) = decode_ping(delivery.topic, delivery.payload) {
+            // As the subscriber takes it: a reading of the agent.
+            let topic = Kind::Sensor.topic(&agent);
+            return self.arrival(now, link, Delivery { topic: topic.as_bytes(), ..delivery }, Some(&message.header));
+        }
         let topic = Topic::parse(delivery.topic);
         let message = topic.as_ref().ok().and_then(|topic| decode(topic.kind, delivery.payload).ok());
-        if let Ok(topic) = &topic {
+        self.arrival(now, link, delivery, message.as_ref().map(|message| &message.header))
+    }
+
+    /// A message with its header, if it could be read.
+    fn arrival(
+        &mut self,
+        now: Now,
+        link: LinkIndex,
+        delivery: Delivery<'_>,
+        header: Option<&Header<'_>>,
+    ) -> anyhow::Result<()> {
+        if let Ok(topic) = Topic::parse(delivery.topic) {
             self.count(topic.publisher);
         }
+        let is_unreadable = header.is_none();
         let nothing = Header::default();
-        let header = message.as_ref().map_or(&nothing, |message| &message.header);
+        let header = header.unwrap_or(&nothing);
         self.summary.messages += 1;
-        self.summary.unreadable += u64::from(message.is_none());
+        self.summary.unreadable += u64::from(is_unreadable);
         let arrival = Line {
             topic: Some(String::from_utf8_lossy(&delivery.topic[..delivery.topic.len().min(TOPIC_BYTES)])),
             size: delivery.payload.len() as u64,
             retained: delivery.retained,
             resent: delivery.resent,
-            unreadable: message.is_none(),
+            unreadable: is_unreadable,
             process: header.process,
             seq: header.sequence,
             sent: header.sent_at,

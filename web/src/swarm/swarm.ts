@@ -10,6 +10,8 @@ import { agents, cell, placed, summary, targets } from './judge';
 
 /** Results are asked for so often; what is judged anew shows at once. */
 const EVERY_MS = 5_000;
+/** So many are told in words: the matrix has to stay in sight. */
+const MOST_TOLD = 10;
 
 export class SwarmView implements View {
   readonly what = 'Swarm';
@@ -66,7 +68,9 @@ export class SwarmView implements View {
     text(this.said, summary(swarm));
     const rows = targets(swarm), columns = agents(swarm), at = new Date(now);
     const wrong = [...rows.filter((one) => one.reach !== 'all' || one.level !== 'well'), ...columns.filter((one) => one.link === 'down' || one.link === 'unclear')];
-    this.trouble.replaceChildren(...wrong.map((one) => h('li', { 'data-level': 'level' in one ? one.level : 'warn' }, one.text, ' ', since(one, at))));
+    const more = wrong.length - MOST_TOLD;
+    this.trouble.replaceChildren(...wrong.slice(0, MOST_TOLD).map((one) => h('li', { 'data-level': 'level' in one ? one.level : 'warn' }, one.text, ' ', since(one, at))));
+    if (more > 0) this.trouble.append(h('li', {}, `and ${more} more, below`));
     this.matrix.replaceChildren(this.table(swarm, rows, columns));
   }
 
@@ -75,8 +79,8 @@ export class SwarmView implements View {
     const head = columns.map((one) => h('th', { scope: 'col', 'data-link': one.link, title: one.text },
       h('a', { href: link(`agent/${one.agent}`) }, one.agent), one.link === 'down' && h('span', { class: 'own' }, 'own link')));
     const body = rows.map((row) => h('tr', { 'data-level': row.level, 'data-reach': row.reach },
-      h('th', { scope: 'row', title: row.text }, h('span', { class: 'target' }, row.target),
-        h('span', { class: 'reach' }, row.reach === 'unknown' || row.reach === 'unclear' ? row.reach : `${row.reaching}/${row.witnesses}`)),
+      h('th', { scope: 'row', title: row.text }, h('div', { class: 'name' }, h('span', { class: 'target' }, row.target),
+        h('span', { class: 'reach' }, row.reach === 'unknown' || row.reach === 'unclear' ? row.reach : `${row.reaching}/${row.witnesses}`))),
       ...columns.map((column) => {
         const { grade, short, told } = cell(results.get(row.target)?.get(column.agent));
         return h('td', { 'data-grade': grade, 'data-link': column.link, title: `${row.target} from ${column.agent}: ${told}` },
