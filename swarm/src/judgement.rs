@@ -64,7 +64,7 @@ pub struct TargetJudgement {
     pub reaching: u32,
     /// How many of those find it slow or lossy.
     pub slow: u32,
-    /// Those that don't reach it, by name, [`NAMED`] at most.
+    /// Those that don't reach it, by name, twenty at most.
     pub failing: Vec<String>,
     /// What all of these have in common, and none of those that reach it.
     pub common: Vec<Common>,
