@@ -44,6 +44,8 @@ pub(super) struct Connection {
     pub(super) near: TcpStream,
     pub(super) far: Far,
     pub(super) shared: Arc<Shared>,
+    /// The how manieth of the relay's.
+    pub(super) number: u64,
     /// Ends it, now.
     pub(super) cut: CancellationToken,
     /// Dropped when all that the library wrote has been passed on.
@@ -68,13 +70,13 @@ struct Owed {
 
 impl Connection {
     pub(super) async fn carry(self) {
-        let Self { near, far, shared, cut, passed_on } = self;
+        let Self { near, far, shared, number, cut, passed_on } = self;
         let (near_in, near_out) = near.into_split();
         let (far_in, far_out) = split(far);
         let (owed, owing) = channel(MOST_OWED);
         let asking = Asking::default();
         let outward = Outward::new((near_in, far_out), owing, &asking, &shared);
-        let inward = Inward::new((far_in, near_out), owed, &asking, &shared);
+        let inward = Inward::new((far_in, near_out), owed, &asking, (&shared, number));
         let outward = async {
             let _passed_on = passed_on;
             outward.run().await

@@ -76,6 +76,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct State {
     connection: Option<Ongoing>,
+    /// How many the library has begun.
+    begun: u64,
     /// Why the broker could not be reached.
     error: Option<String>,
 }
@@ -194,6 +196,20 @@ impl Shared {
         self.lock().error = Some(reason);
     }
 
+    /// The same of one connection; once the library has begun another, it is not told any more.
+    pub(super) fn failed_in(&self, connection: u64, reason: String) {
+        let mut state = self.lock();
+        if state.begun == connection {
+            state.error = Some(reason);
+        }
+    }
+
+    fn begin(&self) -> u64 {
+        let mut state = self.lock();
+        state.begun += 1;
+        state.begun
+    }
+
     async fn accept(self: Arc<Self>, listener: &TcpListener) {
         let accept = async {
             loop {
@@ -222,6 +238,7 @@ impl Shared {
                 return self.turn_away(near, format!("can't tell who connects to the relay's port: {error}"));
             }
         }
+        let number = self.begin();
         let far = match self.reach().await {
             Ok(far) => far,
             Err(reason) => return self.turn_away(near, reason),
@@ -231,6 +248,7 @@ impl Shared {
             near,
             far,
             shared: Arc::clone(self),
+            number,
             cut: ongoing.cut.clone(),
             passed_on: ongoing.passed_on.clone().drop_guard(),
         };

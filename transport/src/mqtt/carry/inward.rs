@@ -33,6 +33,8 @@ pub(super) struct Inward<'a> {
     /// Where the subscriber sends messages to itself.
     flight: Option<Flight>,
     shared: &'a Shared,
+    /// Which connection of the relay's this is.
+    number: u64,
 }
 
 impl<'a> Inward<'a> {
@@ -40,12 +42,12 @@ impl<'a> Inward<'a> {
         (far_in, near_out): (ReadHalf<Far>, OwnedWriteHalf),
         owed: Sender<Owed>,
         asking: &'a Asking,
-        shared: &'a Shared,
+        (shared, number): (&'a Shared, u64),
     ) -> Self {
         let pulse = Pulse::new(shared.keepalive, shared.patience());
         let (now, canary) = (Instant::now(), shared.listener().and_then(|listener| listener.canary.as_ref()));
         let flight = canary.and_then(|canary| canary.flight(shared.keepalive, now));
-        Self { far_in, near_out, owed, asking, pulse, flow: Flow::new(now), flight, shared }
+        Self { far_in, near_out, owed, asking, pulse, flow: Flow::new(now), flight, shared, number }
     }
 
     pub(super) async fn run(mut self) -> Result<(), Cut> {
@@ -82,7 +84,7 @@ impl<'a> Inward<'a> {
                 std::thread::park_timeout(GATHER);
             }
             if let Err(error) = taken {
-                self.shared.failed(format!("what answers is no MQTT broker: {error}"));
+                self.shared.failed_in(self.number, format!("what answers is no MQTT broker: {error}"));
                 self.turn_away(answered).await;
                 return Err(Cut::Malformed);
             }
@@ -119,7 +121,7 @@ impl<'a> Inward<'a> {
             };
             match read {
                 Ok(Ok(0)) => {
-                    self.shared.failed("the broker has ended the connection".to_owned());
+                    self.shared.failed_in(self.number, "the broker has ended the connection".to_owned());
                     return None;
                 }
                 Ok(Ok(length)) => {
@@ -128,8 +130,10 @@ impl<'a> Inward<'a> {
                 }
                 Ok(Err(error)) => {
                     let of_tls = self.shared.tls.as_ref().and_then(|tls| tls.why_broken(&error));
-                    self.shared
-                        .failed(of_tls.unwrap_or_else(|| format!("the connection with the broker broke: {error}")));
+                    self.shared.failed_in(
+                        self.number,
+                        of_tls.unwrap_or_else(|| format!("the connection with the broker broke: {error}")),
+                    );
                     return None;
                 }
                 Err(()) => match self.pulse.silent() {
@@ -138,7 +142,7 @@ impl<'a> Inward<'a> {
                         since = Instant::now();
                     }
                     Silence::Gone => {
-                        self.shared.failed("the broker did not answer in time".to_owned());
+                        self.shared.failed_in(self.number, "the broker did not answer in time".to_owned());
                         return None;
                     }
                 },
