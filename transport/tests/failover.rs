@@ -24,7 +24,7 @@ use lastbeat_host::Clock;
 use lastbeat_transport::{Endpoint, Outbound, PublishOptions, Told, TransportError, publish_to_one_of};
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 use log::Log;
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, mosquitto_pub};
 use rustix::process::Signal;
 
 fn options(client: &str) -> PublishOptions {
@@ -65,15 +65,6 @@ fn with_password(extra: &str) -> Mosquitto {
 
 fn as_kim(mosquitto: &Mosquitto, password: &str) -> String {
     format!("mqtt://kim:{password}@127.0.0.1:{}", mosquitto.port())
-}
-
-fn mosquitto_pub(mosquitto: &Mosquitto, arguments: &[&str]) {
-    let status = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port().to_string(), "-q", "1"])
-        .args(arguments)
-        .status()
-        .expect("this test needs mosquitto_pub: install Debian's package mosquitto-clients");
-    assert!(status.success());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use lastbeat_transport::{
     subscribe,
 };
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, mosquitto_pub};
 use rustix::process::Signal;
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -27,15 +27,6 @@ fn next_batch(receiver: &mut Receiver<Incoming>) -> lastbeat_transport::Batch {
             return batch;
         }
     }
-}
-
-fn mosquitto_pub(mosquitto: &Mosquitto, arguments: &[&str]) {
-    let status = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port().to_string(), "-q", "1"])
-        .args(arguments)
-        .status()
-        .expect("this test needs mosquitto_pub: install Debian's package mosquitto-clients");
-    assert!(status.success());
 }
 
 #[test]

@@ -21,8 +21,6 @@ use crate::{
     waiting::wait_for,
 };
 
-const MUTE: &str = "the broker takes connections and passes nothing on, not even our own message";
-const STUCK: &str = "what came is not in the log yet and can't be acknowledged; the broker sends no more until then";
 /// The longest wait between two tries to reach a broker that does not answer.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -68,11 +66,29 @@ enum Said {
     #[default]
     Nothing,
     Up,
-    /// Down, for what came can't be acknowledged.
-    Stuck,
-    /// Down, for nothing is passed on.
-    Mute,
+    /// Down, though the connection stands.
+    Deaf(Deaf),
     Down,
+}
+
+/// Why nobody is heard on a connection that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deaf {
+    /// What came can't be acknowledged for long.
+    Stuck,
+    /// Nothing is passed on, not even our own message.
+    Mute,
+}
+
+impl Deaf {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Stuck => {
+                "what came is not in the log yet and can't be acknowledged; the broker sends no more until then"
+            }
+            Self::Mute => "the broker takes connections and passes nothing on, not even our own message",
+        }
+    }
 }
 
 impl Listener {
@@ -87,32 +103,20 @@ impl Listener {
 
     /// Hands messages over, and waits while there is no room: that is the backpressure.
     pub(super) async fn hand(&self, batch: Batch) -> Result<(), Stopped> {
-        if !matches!(*self.said.lock().await, Said::Stuck | Said::Mute) {
+        if !matches!(*self.said.lock().await, Said::Deaf(_)) {
             self.say_up().await?;
         }
         self.inbox.give(Arrival::Batch(batch)).await
     }
 
-    /// What came can't be acknowledged for long, or can be again.
-    pub(super) async fn say_stuck(&self, stuck: bool) {
+    /// Nobody is heard though the connection stands, or somebody is again.
+    pub(super) async fn say_deaf(&self, deaf: Deaf, is_so: bool) {
         let mut said = self.said.lock().await;
         let (new, arrival) = match *said {
-            Said::Up if stuck => (Said::Stuck, Arrival::Down { reason: format!("{}: {STUCK}", self.place) }),
-            Said::Stuck if !stuck => (Said::Up, Arrival::Up),
-            _ => return,
-        };
-        // Whoever stopped us no longer listens.
-        if self.inbox.give(arrival).await.is_ok() {
-            *said = new;
-        }
-    }
-
-    /// Nothing is passed on, not even our own message, or something is again.
-    pub(super) async fn say_mute(&self, mute: bool) {
-        let mut said = self.said.lock().await;
-        let (new, arrival) = match *said {
-            Said::Up if mute => (Said::Mute, Arrival::Down { reason: format!("{}: {MUTE}", self.place) }),
-            Said::Mute if !mute => (Said::Up, Arrival::Up),
+            Said::Up if is_so => {
+                (Said::Deaf(deaf), Arrival::Down { reason: format!("{}: {}", self.place, deaf.words()) })
+            }
+            Said::Deaf(why) if why == deaf && !is_so => (Said::Up, Arrival::Up),
             _ => return,
         };
         // Whoever stopped us no longer listens.

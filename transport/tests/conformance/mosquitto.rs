@@ -111,3 +111,13 @@ impl Drop for Mosquitto {
         }
     }
 }
+
+/// What a client of somebody else's publishes.
+pub fn mosquitto_pub(mosquitto: &Mosquitto, arguments: &[&str]) {
+    let status = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &mosquitto.port().to_string(), "-q", "1"])
+        .args(arguments)
+        .status()
+        .expect("this test needs mosquitto_pub: install Debian's package mosquitto-clients");
+    assert!(status.success());
+}

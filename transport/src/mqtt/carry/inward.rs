@@ -18,7 +18,7 @@ use crate::{
         packets::{Packet, Packets, Publish},
         pulse::{Pulse, Silence},
         relay::{Recipient, Shared, TURNED_AWAY},
-        subscriber::Listener,
+        subscriber::{Deaf, Listener},
     },
 };
 
@@ -159,7 +159,7 @@ impl<'a> Inward<'a> {
         };
         self.asking.fly(packet);
         if mute {
-            listener.say_mute(true).await;
+            listener.say_deaf(Deaf::Mute, true).await;
         }
     }
 
@@ -170,7 +170,7 @@ impl<'a> Inward<'a> {
             return;
         }
         flight.passed();
-        listener.say_mute(false).await;
+        listener.say_deaf(Deaf::Mute, false).await;
         if let Some(payload) = &messages.canary
             && let Some(span) = flight.back(canary, payload, Instant::now())
         {

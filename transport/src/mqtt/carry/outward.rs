@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Asking, BUFFER_BYTES, Cut, Far, Owed, PING};
-use crate::mqtt::{packets::Sent, relay::Shared};
+use crate::mqtt::{packets::Sent, relay::Shared, subscriber::Deaf};
 
 /// So many keepalives a receipt may take, fewer than make a silence.
 const RECEIPT_KEEPALIVES: u32 = 3;
@@ -89,7 +89,7 @@ impl<'a> Outward<'a> {
         if std::mem::replace(&mut self.stuck, stuck) != stuck
             && let Some(listener) = self.shared.listener()
         {
-            listener.say_stuck(stuck).await;
+            listener.say_deaf(Deaf::Stuck, stuck).await;
         }
     }
 }
