@@ -98,10 +98,10 @@ impl Part {
                 crowd.shuffle();
                 timed(move |_| crowd.beat_next())
             }
-            Make::AllDue(publishers) => Box::new(move |times| {
+            Make::AllDue(publishers) => {
                 let mut crowd = Crowd::new(publishers);
-                Ok((0..times).map(|_| crowd.all_due()).sum())
-            }),
+                Box::new(move |times| Ok((0..times).map(|_| crowd.all_due()).sum()))
+            }
             Make::Line => {
                 let (mut out, header, reading) = (Vec::new(), Header::default(), reading());
                 timed(move |number| {
