@@ -1,11 +1,13 @@
 //! [`Index`]: follows the log into a server, one batch at a time.
 
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lastbeat_host::Clock;
 use lastbeat_log::{LogError, LogHandle, Position, Reader};
-use lastbeat_wire::{Monotonic, UtcNanos};
+use lastbeat_wire::Monotonic;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +17,10 @@ use super::deliver::Delivery;
 use super::document::{Document, Maker};
 use super::identity;
 use super::server::Server;
-use crate::follower::catch_up::CatchUp;
-use crate::follower::cursor::{Cursor, CursorFile};
+use crate::follower::course::{Course, Stretch};
+use crate::follower::cursor::CursorFile;
 use crate::follower::refused::Refused;
+use crate::follower::telling::Telling;
 use crate::follower::{Follower, Lag};
 use crate::record::Record;
 
@@ -74,19 +77,18 @@ impl Follower for Index {
     }
 
     async fn follow(self, log: LogHandle, lag: watch::Sender<Lag>, stop: CancellationToken) -> anyhow::Result<()> {
-        let now = Clock.now().monotonic;
+        let telling = Arc::new(Telling::new("index", format!("index {}", self.server.target()), lag));
         let mut indexing = Indexing {
             reader: log.reader(self.cursor)?,
             maker: self.maker,
-            delivery: Delivery::new(self.server, lag, self.refused),
-            cursor: Cursor::begin(self.cursor_file, self.cursor, now),
-            next_due: now,
-            catch_up: CatchUp::new(now),
+            delivery: Delivery::new(self.server, Arc::clone(&telling), self.refused),
+            course: Course::begin(log.clone(), self.cursor_file, self.cursor, Arc::clone(&telling)),
+            telling,
+            next_due: Clock.now().monotonic,
             log,
         };
         indexing.run(&stop).await;
-        indexing.cursor.save();
-        indexing.tell();
+        indexing.course.tick();
         Ok(())
     }
 }
@@ -97,10 +99,10 @@ struct Indexing {
     reader: Reader,
     maker: Maker,
     delivery: Delivery,
-    cursor: Cursor,
+    course: Course,
+    telling: Arc<Telling>,
     /// When the next batch may be made.
     next_due: Monotonic,
-    catch_up: CatchUp,
 }
 
 /// What of the log is sent in one request.
@@ -108,20 +110,15 @@ struct Indexing {
 struct Batch {
     documents: Vec<Document>,
     bytes: usize,
-    /// How many records it was made from.
-    records: u64,
-    /// The time of the newest of these.
-    until: Option<UtcNanos>,
-    /// Where the cursor stands once all of this is taken.
-    end: Position,
+    /// What it was made from.
+    stretch: Stretch,
 }
 
 impl Indexing {
     async fn run(&mut self, stop: &CancellationToken) {
         loop {
             let due = Instant::from_std(Clock.instant(self.next_due));
-            let save_due = Instant::from_std(Clock.instant(self.cursor.save_due));
-            let (reader, unsaved) = (&mut self.reader, self.cursor.is_unsaved());
+            let (reader, unsaved) = (&mut self.reader, self.course.is_unsaved());
             let mut progress = self.log.progress();
             tokio::select! {
                 biased;
@@ -137,10 +134,7 @@ impl Indexing {
                     Ok(()) => if !self.index(stop).await { return },
                     Err(_) => return,
                 },
-                () = sleep_until(save_due), if unsaved => {
-                    self.cursor.save();
-                    self.tell();
-                }
+                () = sleep_until(self.course.due()), if unsaved => self.course.tick(),
             }
         }
     }
@@ -150,73 +144,55 @@ impl Indexing {
         let batch = match self.batch() {
             Ok(batch) => batch,
             Err(error) => {
-                self.delivery.telling.trouble(&error.to_string());
+                self.telling.trouble(&error.to_string());
                 self.next_due = Clock.now().monotonic.plus(READ_RETRY);
                 return true;
             }
         };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return false,
-            () = self.delivery.deliver(&batch.documents) => {}
+        let mut delivering = pin!(self.delivery.deliver(&batch.documents));
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return false,
+                () = &mut delivering => break,
+                () = sleep_until(self.course.due()) => self.course.tick(),
+            }
         }
-        let now = Clock.now().monotonic;
-        let shipped = self.cursor.taken.bytes_to(batch.end);
-        self.cursor.taken = batch.end;
-        if now >= self.cursor.save_due {
-            self.cursor.save();
-        }
-        self.delivery
-            .telling
-            .tell(|lag| (lag.records, lag.until) = (lag.records + batch.records, lag.until.max(batch.until)));
-        self.tell();
-        if let Some(told) = self.catch_up.shipped(shipped, self.behind_bytes(), now) {
-            tracing::info!("index: {told}");
-        }
+        self.course.took(batch.stretch);
         let pause = if self.reader.behind_bytes() < LITTLE_BYTES { PAUSE } else { Duration::ZERO };
-        self.next_due = now.plus(pause);
+        self.next_due = Clock.now().monotonic.plus(pause);
         true
     }
 
     fn batch(&mut self) -> Result<Batch, LogError> {
-        let mut batch = Batch { end: self.cursor.taken, ..Batch::default() };
-        while batch.documents.len() < DOCUMENTS
-            && batch.bytes < BYTES
-            && self.cursor.taken.bytes_to(batch.end) < LOG_BYTES
+        let begin = self.course.taken();
+        let mut batch = Batch { stretch: Stretch { end: begin, ..Stretch::default() }, ..Batch::default() };
+        while batch.documents.len() < DOCUMENTS && batch.bytes < BYTES && begin.bytes_to(batch.stretch.end) < LOG_BYTES
         {
             let read = match self.reader.next_batch(READ_BYTES) {
                 Ok(read) => read,
                 // It will be met again.
-                Err(_) if batch.records > 0 => break,
+                Err(_) if batch.stretch.records > 0 => break,
                 Err(error) => return Err(error),
             };
             for damage in &read.damage {
                 tracing::warn!("{damage}");
             }
             for found in read.iter() {
-                batch.records += 1;
+                batch.stretch.records += 1;
                 // What can't be read is told of by the store.
                 let Ok(record) = Record::decode(found.kind, found.body) else { continue };
-                batch.until = batch.until.max(record.time());
+                batch.stretch.until = batch.stretch.until.max(record.time());
                 if let Some(document) = self.maker.document(&record, found.position) {
                     batch.bytes += document.lines.len();
                     batch.documents.push(document);
                 }
             }
-            batch.end = read.end();
+            batch.stretch.end = read.end();
             if read.is_empty() {
                 break;
             }
         }
         Ok(batch)
-    }
-
-    fn behind_bytes(&self) -> u64 {
-        self.cursor.taken.bytes_to(self.log.progress().borrow().written)
-    }
-
-    fn tell(&self) {
-        let (saved, behind_bytes) = (self.cursor.saved, self.behind_bytes());
-        self.delivery.telling.tell(|lag| (lag.cursor, lag.behind_bytes) = (saved, behind_bytes));
     }
 }

@@ -137,8 +137,9 @@ async fn a_user_goes_in_with_a_password() {
     append_ping(&mut log, 1);
     let url = server.url("swarm").replace("http://", "http://me@");
     let config = IndexConfig::parse(&url, |name| name.ends_with("PASSWORD").then(|| "hunter2".to_owned())).unwrap();
-    let following = start(Index::open(config, dir.path()).unwrap(), log.handle().clone(), CancellationToken::new());
-    finish(following.unwrap(), log).await;
+    let follower = Index::open(config, dir.path()).unwrap();
+    assert!(!format!("{follower:?}").contains("hunter2"), "{follower:?}");
+    finish(start(follower, log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
     assert_eq!(server.documents().len(), 1);
 }
 

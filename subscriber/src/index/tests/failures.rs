@@ -28,7 +28,11 @@ async fn a_busy_server_is_tried_again_with_all_of_it() {
     let (lag, server, _dir) = indexed(answers.map(|(status, body)| Scripted::Answer(status, body)).into()).await;
     assert_eq!((lag.set_aside, server.documents().len()), (0, 100));
     assert_eq!(server.contents().sizes, [100; 4]);
-    assert_eq!(server.contents().templates_put, 1, "it was not away");
+    assert_eq!(
+        server.contents().templates_put,
+        3,
+        "behind the proxy that says 503 and 502 it may have come back empty"
+    );
 }
 
 #[tokio::test]
@@ -46,6 +50,8 @@ async fn an_answer_that_is_lost_makes_nothing_twice() {
     assert_eq!((lag.set_aside, server.documents().len()), (0, 100));
     let contents = server.contents();
     assert_eq!((contents.conflicts, contents.templates_put), (100, 2));
+    // It may have been too long for whatever stands between.
+    assert_eq!(contents.sizes, [100, 50, 50]);
 }
 
 #[tokio::test]
@@ -95,6 +101,57 @@ async fn a_body_that_is_too_large_is_sent_in_halves_and_a_document_that_is_is_se
     let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
     assert_eq!((lag.set_aside, server.documents().len()), (1, 100));
     assert_eq!(set_aside(dir.path())[0]["reason"], "longer than the server takes");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_failure_ends_with_it_though_the_last_document_is_set_aside() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    server.contents().scripted = [503, 413].map(|status| Scripted::Answer(status, String::new())).into();
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 1);
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!((lag.trouble, lag.set_aside), (None, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_elsewhere_is_told_by_name_and_nothing_is_taken_for_written() {
+    let (elsewhere, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/?index=swarm", listener.local_addr().unwrap());
+    let target = format!("http://{}/", elsewhere.address);
+    let redirect = axum::Router::new().fallback(async move || axum::response::Redirect::to(&target));
+    let serving = tokio::spawn(async move { axum::serve(listener, redirect).await.unwrap() });
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 1);
+    log.commit();
+    let stop = CancellationToken::new();
+    let mut following = start(index(&url, dir.path()), log.handle().clone(), stop.clone()).unwrap();
+    let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
+    let error = lag.trouble.unwrap().error;
+    assert!(error.contains(&format!("it sends to http://{}/", elsewhere.address)), "{error}");
+    assert_eq!(lag.cursor, Position::START);
+    stop.cancel();
+    following.ended().await.unwrap();
+    serving.abort();
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_what_waits_for_it_is_told_as_it_grows() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 0);
+    log.commit();
+    let url = server.url("swarm");
+    let (address, cluster) = server.stop().await;
+    let mut following = start(index(&url, dir.path()), log.handle().clone(), CancellationToken::new()).unwrap();
+    following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap();
+    append_ping(&mut log, 1);
+    log.commit();
+    let all = log.end().0;
+    following.lag.wait_for(|lag| lag.behind_bytes == all).await.unwrap();
+    let server = StandIn::start_at(&address, cluster).await;
+    let lag = finish(following, log).await;
+    assert_eq!((lag.behind_bytes, server.documents().len()), (0, 2));
 }
 
 #[tokio::test]
