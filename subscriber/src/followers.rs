@@ -27,7 +27,7 @@ impl Followers {
     pub fn open(settings: &Settings, log_dir: &Path, standing: &Standing) -> anyhow::Result<Self> {
         let store = (!settings.log_only).then(|| Store::open(&settings.store)).transpose()?;
         let influx = settings.influx.clone().map(|config| Influx::open(config, log_dir, standing.clone()));
-        let index = settings.index.clone().map(|config| Index::open(config, log_dir));
+        let index = settings.index.clone().map(|config| Index::open(config, log_dir, crate::standby::alone()));
         Ok(Self { store, influx: influx.transpose()?, index: index.transpose()? })
     }
 

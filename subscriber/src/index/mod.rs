@@ -11,6 +11,8 @@
 //! there is ever changed: after a crash or a lost answer the cursor may always go back.
 
 mod config;
+#[cfg(test)]
+mod crashes;
 mod deliver;
 mod document;
 mod follow;

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::InfluxConfig;
 use super::deliver::Delivery;
-use super::gate::Gate;
 use super::server::Server;
 use super::shipment::Load;
 use crate::follower::course::{Course, Stretch};
@@ -25,12 +24,10 @@ use crate::follower::cursor::CursorFile;
 use crate::follower::refused::Refused;
 use crate::follower::telling::Telling;
 use crate::follower::{Follower, Lag};
-use crate::standby::{Standing, Turn};
+use crate::standby::{Fill, Gate, Standing, Turn};
 
 /// At most about so much of the log goes into one shipment.
 const SHIPMENT_BYTES: usize = 4 << 20;
-/// So much of it is read at a time: it stays in the processor's cache until its lines are made.
-const BATCH_BYTES: usize = 256 << 10;
 /// Shipments on their way. Two keep the server busy while the third is made and travels.
 const IN_FLIGHT: usize = 3;
 /// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
@@ -201,31 +198,12 @@ impl Shipping {
     fn load(&mut self) -> Result<(Turn, Load), LogError> {
         // Of a record about half becomes its line.
         let expected = usize::try_from(self.reader.behind_bytes()).unwrap_or(usize::MAX).min(self.shipment_bytes);
-        let (mut load, mut turn, mut bytes) = (Load::with_room(expected / 2), None, 0);
-        while bytes < self.shipment_bytes && !load.is_full() {
-            let batch = match self.reader.next_batch(BATCH_BYTES.min(self.shipment_bytes - bytes)) {
-                Ok(batch) => batch,
-                // It will be met again.
-                Err(_) if turn.is_some() => break,
-                Err(error) => return Err(error),
-            };
-            for damage in &batch.damage {
-                tracing::warn!("{damage}");
-            }
-            let begin = Position(batch.end().0 - batch.bytes());
-            let (its_turn, end) = self.gate.stretch(&batch);
-            if *turn.get_or_insert(its_turn) != its_turn || its_turn == Turn::Wait {
-                self.reader.seek(begin);
-                break;
-            }
-            load.take(&batch, end);
-            if batch.is_empty() || end < batch.end() {
-                self.reader.seek(end);
-                break;
-            }
-            bytes += usize::try_from(begin.bytes_to(end)).unwrap_or(usize::MAX);
-        }
-        Ok((turn.unwrap_or(Turn::Ship), load))
+        let mut load = Load::with_room(expected / 2);
+        let turn = self.gate.read(&mut self.reader, self.shipment_bytes as u64, |batch, end| {
+            load.take(batch, end);
+            if load.is_full() { Fill::Full } else { Fill::Room }
+        })?;
+        Ok((turn, load))
     }
 
     /// The oldest shipment is taken: the cursor moves behind it.

@@ -12,9 +12,11 @@
 
 mod asking;
 mod debt;
+mod gate;
 mod role;
 
 pub use asking::{StandbyConfig, start};
+pub use gate::{Fill, Gate};
 #[cfg(test)]
 pub use role::Permit;
 pub use role::{Part, Stand, Turn};
