@@ -17,6 +17,8 @@ mod deliver;
 mod document;
 mod follow;
 mod identity;
+#[cfg(test)]
+mod measure;
 mod name;
 #[cfg(test)]
 mod rsyslog;

@@ -151,7 +151,8 @@ impl Shipping {
                 () = stop.cancelled() => return Ok(()),
                 result = async { (&mut oldest.expect("guarded by the condition").delivered).await }, if oldest.is_some() => {
                     result.context("a shipment")?;
-                    self.arrived();
+                    // What is to be sent again is read again, though all of it was read.
+                    is_closed &= !self.arrived();
                 }
                 more = async { sleep_until(due).await; reader.wait().await }, if may_ship => match more {
                     Ok(()) => self.ship(),
@@ -206,18 +207,19 @@ impl Shipping {
         Ok((turn, load))
     }
 
-    /// The oldest shipment is taken: the cursor moves behind it.
-    fn arrived(&mut self) {
-        let Some(arrived) = self.in_flight.pop_front() else { return };
+    /// The oldest shipment is taken: the cursor moves behind it. Whether instead all is to be sent again.
+    fn arrived(&mut self) -> bool {
+        let Some(arrived) = self.in_flight.pop_front() else { return false };
         if self.delivery.created.swap(false, Ordering::AcqRel) && self.course.taken() > Position::START {
             // The server was wiped. What the log still has is sent again, from its start on.
             tracing::info!("influxdb: the database is new, it gets what the log still holds");
             self.abandon();
             self.course.again();
             self.reader.seek(Position::START);
-            return;
+            return true;
         }
         self.course.took(arrived.stretch);
+        false
     }
 
     fn part_changed(&mut self) {

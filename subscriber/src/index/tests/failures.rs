@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::index::standin::Scripted;
+use crate::standby::{Part, Permit, Stand};
 
 /// Indexes a hundred results in a server that answers so first.
 async fn indexed(scripted: Vec<Scripted>) -> (Lag, StandIn, tempfile::TempDir) {
@@ -250,4 +251,36 @@ async fn what_travels_compressed_is_the_same() {
     assert_eq!(server.documents().len(), 100);
     let contents = server.contents();
     assert_eq!(contents.heads[0]["content-encoding"], "gzip");
+}
+
+#[tokio::test]
+async fn what_the_leader_has_indexed_is_passed_over_what_it_may_index_waits_and_goes_when_it_is_gone() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    (0..30).for_each(|number| drop(append_ping(&mut log, number)));
+    log.commit();
+    let held = |skip_before| Stand {
+        part: Part::Holding,
+        permit: Permit { ship_until: UtcNanos(i64::MIN), skip_before },
+        why: "the leader ships".into(),
+    };
+    let (stand, standing) = tokio::sync::watch::channel(held(UtcNanos(i64::MIN)));
+    let config = IndexConfig::parse(&server.url("swarm"), |_| None).unwrap();
+    let follower = Index::open(config, dir.path(), standing).unwrap().in_batches_of(700);
+    let mut following = start(follower, log.handle().clone(), CancellationToken::new()).unwrap();
+    following.lag.wait_for(|lag| lag.held.is_some() && lag.behind_bytes > 0).await.unwrap();
+    stand.send_replace(held(time_of(20)));
+    let lag = following.lag.wait_for(|lag| lag.records == 20).await.unwrap().clone();
+    assert_eq!((lag.until, server.contents().sizes.len()), (Some(time_of(19)), 0), "nothing was sent");
+    stand.send_replace(Stand::alone());
+    following.lag.wait_for(|lag| lag.records == 30 && lag.held.is_none()).await.unwrap();
+    let numbers = server.documents().into_iter().map(|(.., source)| source["sent"].as_i64().unwrap());
+    assert!(numbers.collect::<std::collections::BTreeSet<_>>().into_iter().eq(20..30));
+    // It does not hold up the end of the log, and what it holds back is there at the next start.
+    stand.send_replace(held(UtcNanos(i64::MIN)));
+    let end = log.end();
+    append_ping(&mut log, 30);
+    log.close(Duration::from_secs(10));
+    following.ended().await.unwrap();
+    assert_eq!(following.lag.borrow().cursor, end);
 }
