@@ -21,15 +21,15 @@ use crate::standby::alone;
 const RESULTS: i64 = 24;
 const MIDNIGHT: i64 = 1_700_006_400_000_000_000;
 
-/// Where the follower is when it dies.
+/// What the follower dies before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The request is not with the server yet.
-    BeforeItIsTaken,
-    /// It is, and no answer came.
-    BeforeItsAnswer,
-    /// The answer is there, what it refused is set aside, and the cursor on the disk is still the one from before.
-    BeforeItsCursor,
+enum Before {
+    /// The server has taken the request.
+    Taken,
+    /// Its answer came.
+    Answer,
+    /// The cursor that follows from it is on the disk; what was refused is set aside.
+    Cursor,
 }
 
 /// A result of its own number, half of them before midnight, half with an identity of their own, some with a text for a number.
@@ -92,26 +92,26 @@ fn open(server: &StandIn, dir: &Path) -> Index {
     Index::open(IndexConfig::parse(&url, |_| None).unwrap(), dir, alone()).unwrap().in_batches_of(700)
 }
 
-/// Has the server kill its client at a request; gives the cursor's file as it was when that came, if it ever does.
-fn kill_at(server: &StandIn, dir: &Path, death: usize, place: Place) -> Arc<Mutex<Option<Option<Vec<u8>>>>> {
-    let before = Arc::new(Mutex::new(None));
-    let (noted, cursor) = (Arc::clone(&before), dir.join("index.cursor"));
+/// Has the server kill its client at a request; gives what was in the cursor's file when that came, if it ever does.
+fn kill_at(server: &StandIn, dir: &Path, death: usize, before: Before) -> Arc<Mutex<Option<Vec<u8>>>> {
+    let found = Arc::new(Mutex::new(None));
+    let (noted, cursor) = (Arc::clone(&found), dir.join("index.cursor"));
     let mut request = 0;
     let fate = move || {
         request += 1;
         if request == death {
-            *noted.lock().unwrap() = Some(std::fs::read(&cursor).ok());
+            *noted.lock().unwrap() = Some(std::fs::read(&cursor).unwrap_or_default());
         }
-        match place {
-            Place::BeforeItIsTaken if request == death => Fate::Unheard,
-            Place::BeforeItsAnswer if request == death => Fate::Unanswered,
-            Place::BeforeItsCursor if request == death + 1 => Fate::Unheard,
+        match before {
+            Before::Taken if request == death => Fate::Unheard,
+            Before::Answer if request == death => Fate::Unanswered,
+            Before::Cursor if request == death + 1 => Fate::Unheard,
             _ => Fate::Answered,
         }
     };
     *server.contents() = Contents::default();
     server.contents().fate = Some(Box::new(fate));
-    before
+    found
 }
 
 #[test]
@@ -128,19 +128,17 @@ fn a_kill_at_any_request_leaves_each_document_there_once_or_set_aside() {
     let server = serving.block_on(StandIn::start());
     let mut deaths = 0;
     for request in 1.. {
-        for place in [Place::BeforeItIsTaken, Place::BeforeItsAnswer, Place::BeforeItsCursor] {
-            let when = format!("killed at request {request}, {place:?}");
+        for before in [Before::Taken, Before::Answer, Before::Cursor] {
+            let when = format!("killed at request {request} before {before:?}");
             let dir = tempfile::tempdir().unwrap();
-            let before = kill_at(&server, dir.path(), request, place);
+            let found = kill_at(&server, dir.path(), request, before);
             live(&server, dir.path(), &handle);
-            let before = before.lock().unwrap().take();
-            if place == Place::BeforeItsCursor
-                && let Some(cursor) = &before
-            {
+            let found = found.lock().unwrap().take();
+            if let Some(cursor) = found.as_ref().filter(|_| before == Before::Cursor) {
                 let path = dir.path().join("index.cursor");
-                match cursor {
-                    Some(cursor) => std::fs::write(path, cursor).unwrap(),
-                    None => std::fs::remove_file(path).unwrap_or_default(),
+                std::fs::remove_file(&path).unwrap_or_default();
+                if !cursor.is_empty() {
+                    std::fs::write(path, cursor).unwrap();
                 }
             }
             let (cursor, mut dealt_with) = (open(&server, dir.path()).cursor(), there(&server));
@@ -152,8 +150,8 @@ fn a_kill_at_any_request_leaves_each_document_there_once_or_set_aside() {
             live(&server, dir.path(), &handle);
             assert_eq!((there(&server), set_aside(dir.path())), (good.clone(), bad.clone()), "{when}");
             assert_eq!(open(&server, dir.path()).cursor(), ends[ends.len() - 1].1, "{when}");
-            deaths += usize::from(before.is_some());
-            if before.is_none() {
+            deaths += usize::from(found.is_some());
+            if found.is_none() {
                 assert!(deaths > 20, "only {deaths} deaths: the batches are too large for this test");
                 assert_eq!(server.contents().indices.len(), 2, "a day has its index");
                 return;
