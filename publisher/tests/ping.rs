@@ -14,7 +14,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use lastbeat_transport::{Arrival, Endpoint, Incoming, LinkIndex, Receipt, SubscribeOptions, Subscription, subscribe};
 use lastbeat_wire::{Body, Kind, UtcNanos, Value, WATCH_TOPIC, decode, decode_ping};
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, mosquitto_pub};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -122,14 +122,19 @@ impl Agent {
 
     /// Reads on until a line with this text.
     fn line_with(&mut self, text: &str) -> String {
-        let mut passed_over = Vec::new();
+        self.lines_to(text).pop().unwrap()
+    }
+
+    /// The next lines, to one with this text.
+    fn lines_to(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
         for line in self.lines.by_ref().map(Result::unwrap) {
-            if line.contains(text) {
-                return line;
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
             }
-            passed_over.push(line);
         }
-        panic!("no line with {text:?} in {passed_over:#?}");
+        panic!("no line with {text:?} in {lines:#?}");
     }
 
     fn end(mut self, signal: Signal) -> Option<i32> {
@@ -147,11 +152,7 @@ impl Drop for Agent {
 }
 
 fn watch(mosquitto: &Mosquitto, targets: &str) {
-    let done = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port().to_string(), "-t", WATCH_TOPIC, "-r", "-m", targets])
-        .status()
-        .expect("this test needs Debian's package mosquitto-clients");
-    assert!(done.success());
+    mosquitto_pub(mosquitto, &["-r", "-t", WATCH_TOPIC, "-m", targets]);
 }
 
 /// A port of this host that takes connections for as long as the listener lives.
@@ -221,6 +222,29 @@ fn a_list_on_watch_takes_the_place_of_the_targets_and_is_there_after_a_restart()
     agent.line_with("0 targets");
     assert_eq!(agent.end(Signal::TERM), Some(0));
     Agent::new(&[&other.url()], folder.path(), "--agent paris").line_with("there are no targets yet");
+}
+
+#[test]
+fn what_is_no_target_is_named_once_though_the_link_breaks_and_a_list_that_is_too_long_is_told() {
+    let mut mosquitto = Mosquitto::new("");
+    let folder = tempfile::tempdir().unwrap();
+    let (_open, target) = open_port();
+    watch(&mosquitto, &format!("{target} -c -c"));
+    let mut agent = Agent::new(&[&mosquitto.url()], folder.path(), "--agent paris");
+    let lines = agent.lines_to(&format!("{target}: 0 %"));
+    assert_eq!(lines.iter().filter(|line| line.contains("\"-c\"")).count(), 1, "{lines:#?}");
+    mosquitto.terminate();
+    agent.line_with("no link with");
+    mosquitto.start();
+    agent.line_with(" s without a link");
+    // Whatever the broker retains comes before what it acknowledges later.
+    let lines = [agent.lines_to(&format!("{target}: 0 %")), agent.lines_to(&format!("{target}: 0 %"))].concat();
+    assert!(!lines.iter().any(|line| line.contains("\"-c\"")), "{lines:#?}");
+    let file = folder.path().join("long");
+    std::fs::write(&file, "a ".repeat(1 << 20)).unwrap();
+    mosquitto_pub(&mosquitto, &["-r", "-t", WATCH_TOPIC, "-f", &file.display().to_string()]);
+    agent.line_with("a message on \"watch\" was passed over");
+    assert_eq!(agent.end(Signal::TERM), Some(0));
 }
 
 #[test]
