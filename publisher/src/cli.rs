@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are read in a terminal")]
 
+mod endpoint;
 mod ping;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::pace::Speed;
 use crate::size::Size;
 use crate::source::csv::{ColumnType, TimeFormat, parse_zone};
 use crate::spool::Place;
+use endpoint::Endpoints;
 pub use ping::{FormatArg, PING_EXAMPLES, PingArgs};
 
 const EXAMPLES: &str = "\
@@ -80,7 +82,7 @@ pub struct LinkArgs {
     /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://user@host:port or
     /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL. With keys (see
     /// lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub; with certificates: mqtts://…?ca=FILE&cert=FILE&key=FILE
-    #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true, value_parser = Endpoints::one())]
     pub to: Endpoint,
     /// How, wherever to.
     #[command(flatten)]
@@ -264,6 +266,15 @@ pub(crate) mod tests {
         assert_eq!(lines.len(), 6);
         for line in lines {
             parse(line.trim()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_that_is_none_is_not_shown() {
+        for line in ["csv f --id a --to mqtt://kim:secret@a:99999", "ping a --to mqtt://kim:secret@a:99999"] {
+            let error = parse(&format!("lastbeat-publisher {line}")).unwrap_err().to_string();
+            assert!(error.contains("--to") && error.contains("kim:***@a:99999: is no URL: invalid port"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 
