@@ -21,7 +21,7 @@ use std::{
 
 use certificates::{Authority, Certificate, shown};
 use lastbeat_host::Clock;
-use lastbeat_transport::{Endpoint, Outbound, PublishOptions, Told, TransportError, publish_to_one_of};
+use lastbeat_transport::{Endpoint, Handed, Outbound, PublishOptions, Told, TransportError, publish_to_one_of};
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 use log::Log;
 use mosquitto::{Mosquitto, Port, mosquitto_pub};
@@ -192,6 +192,22 @@ fn when_all_refuse_that_is_an_error_which_names_them() {
     assert!(urls.iter().all(|url| said.contains(&url.replace(":wrong", ""))), "{said}");
     assert!(said.contains("return code 5") && !said.contains("wrong"), "{said}");
     assert_eq!(publisher.peer(), None);
+}
+
+#[test]
+fn who_was_let_in_once_goes_on_trying_when_all_refuse_later() {
+    let log = Log::start();
+    let mut broker = with_password("");
+    let url = as_kim(&broker, "right");
+    let shown = url.replace(":right", "");
+    let mut publisher = open(&[&url], options("refused-later"));
+    wait_for_peer(&*publisher, &shown);
+    broker.terminate();
+    set_password(&broker, "another");
+    broker.start();
+    until("it is refused", || !log.lines(&[&shown, "refuses to let us in", "trying again"]).is_empty());
+    until("there is no link", || publisher.peer().is_none());
+    assert_eq!(publisher.try_send("sensor/1", b"").unwrap(), Handed::NotNow);
 }
 
 /// A broker with this certificate.

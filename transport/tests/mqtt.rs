@@ -177,6 +177,18 @@ fn a_wrong_password_is_an_error_of_its_own_on_both_ends() {
 }
 
 #[test]
+fn who_is_to_be_heard_but_once_in_an_age_has_a_link_like_any_other() {
+    let mosquitto = Mosquitto::new("");
+    let options = SubscribeOptions { keepalive: Duration::MAX, ..SubscribeOptions::default() };
+    let mut listener = Listener::with(&mosquitto.url(), options);
+    listener.wait_for_up();
+    let options = PublishOptions { keepalive: Duration::MAX, ..PublishOptions::default() };
+    let mut publisher = publish(&endpoint(&mosquitto.url()), options).unwrap();
+    send(&mut *publisher, "sensor/1", b"there");
+    assert_eq!(listener.payload(), "there");
+}
+
+#[test]
 fn a_broker_that_freezes_is_noticed() {
     let mosquitto = Mosquitto::new("");
     let mut listener = Listener::new(&mosquitto.url(), "frozen", &[]);

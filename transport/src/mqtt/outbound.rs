@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Wanted,
+    LONGEST_KEEPALIVE, Wanted,
     broker::{ANSWER_LIMIT, Broker, Failure},
     connector::{Connector, Down, End},
     heard::Heard,
@@ -42,7 +42,7 @@ pub(crate) fn publish(
     let retain = options.retain;
     let wanted = Wanted {
         client_id: format!("lastbeat-pub-{}", options.client),
-        keepalive: options.keepalive,
+        keepalive: options.keepalive.min(LONGEST_KEEPALIVE),
         inflight,
         // What was not acknowledged is sent again from here: a session at the broker would keep nothing more.
         keeps_session: false,
@@ -91,7 +91,7 @@ enum Link {
     Down,
     /// With the broker of this number.
     Up(usize),
-    /// No broker lets us in.
+    /// No broker lets us in, nor did one before.
     Refused(String),
 }
 
@@ -160,7 +160,9 @@ impl End for PublishingEnd {
 
     fn down(&mut self, down: &Down<'_>) {
         let was_up = {
-            let link = down.refusal.clone().map_or(Link::Down, Link::Refused);
+            // Who was let in before has the right password: what refuses it now may be put right.
+            let refusal = down.refusal.clone().filter(|_| self.last.is_none());
+            let link = refusal.map_or(Link::Down, Link::Refused);
             let before = std::mem::replace(&mut self.shared.lock().link, link);
             matches!(before, Link::Up(_))
         };
