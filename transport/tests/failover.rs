@@ -314,17 +314,37 @@ fn a_broker_that_is_not_available_is_left_for_the_next_and_its_return_code_is_to
     let log = Log::start();
     let unavailable = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("mqtt://{}", unavailable.local_addr().unwrap());
-    let asked = thread::spawn(move || {
-        let (mut client, _) = unavailable.accept().unwrap();
-        client.read_exact(&mut [0; 2]).unwrap();
-        client.write_all(&[0x20, 2, 0, 3]).unwrap();
-    });
+    let asked = thread::spawn(move || refuse_for_now(&unavailable));
     let broker = Mosquitto::new("");
     let publisher = open(&[&url, &broker.url()], options("unavailable"));
     wait_for_peer(&*publisher, &broker.url());
     asked.join().unwrap();
     let lines = log.lines(&[&format!("no link with {url}: "), "return code 3"]);
     assert_eq!(lines.len(), 1, "{:?}", log.lines(&[&url]));
+}
+
+/// Tells one client that the server is not available.
+fn refuse_for_now(broker: &TcpListener) {
+    let (mut client, _) = broker.accept().unwrap();
+    let mut head = [0; 2];
+    client.read_exact(&mut head).unwrap();
+    client.read_exact(&mut vec![0; head[1].into()]).unwrap();
+    client.write_all(&[0x20, 2, 0, 3]).unwrap();
+    // It hangs up first.
+    client.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn why_there_is_no_link_is_told_once_however_often_it_is_tried() {
+    let log = Log::start();
+    let unavailable = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", unavailable.local_addr().unwrap());
+    let publisher = open(&[&url], options("often"));
+    (0..4).for_each(|_| refuse_for_now(&unavailable));
+    until("it is told", || log.lines(&[&url, "return code 3"]).len() > 2);
+    let told = log.lines(&["WARN", &url]);
+    assert!(told.len() == 1 && told[0].contains("return code 3"), "{told:?}");
+    drop(publisher);
 }
 
 /// Answers one client, and refuses each subscription.

@@ -2,7 +2,7 @@
 //! of its brokers that is with.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake},
@@ -61,6 +61,7 @@ pub(crate) fn publish(
         listen: options.listen.iter().map(|topic| mqtt_filter(topic)).collect(),
         longest_wait: longest_wait(wanted.keepalive),
         last: None,
+        told: BTreeMap::new(),
         without_link_since: Clock.now().monotonic,
     };
     let thread = thread::Builder::new()
@@ -137,6 +138,8 @@ struct PublishingEnd {
     longest_wait: Duration,
     /// The broker that the last link was with.
     last: Option<Arc<str>>,
+    /// Why each broker could not be had, as it was told since that link: they may be away for days.
+    told: BTreeMap<String, Failure>,
     without_link_since: Monotonic,
 }
 
@@ -170,7 +173,12 @@ impl End for PublishingEnd {
         if was_up {
             self.without_link_since = Clock.now().monotonic;
         }
-        tracing::warn!("{down}");
+        let told = self.told.insert(down.place.to_owned(), down.failure.clone());
+        if told.as_ref() == Some(down.failure) {
+            tracing::debug!("{down}");
+        } else {
+            tracing::warn!("{down}");
+        }
     }
 
     fn longest_wait(&self) -> Duration {
@@ -194,6 +202,7 @@ impl PublishingEnd {
     }
 
     fn tell_of_move(&mut self, broker: &Broker) {
+        self.told.clear();
         let place = &broker.place;
         let without = Clock.now().monotonic.since(self.without_link_since).as_secs_f64();
         match self.last.replace(Arc::clone(place)) {
