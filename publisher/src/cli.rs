@@ -259,14 +259,17 @@ pub(crate) mod tests {
         Cli::try_parse_from(line.split(' '))
     }
 
+    /// Parses each command that a help shows; how many there are.
+    fn parse_examples(help: &str) -> usize {
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("lastbeat-publisher "));
+        lines.inspect(|line| drop(parse(line).unwrap())).count()
+    }
+
     #[test]
     fn every_example_in_the_help_parses() {
         Cli::command().debug_assert();
-        let lines: Vec<_> = EXAMPLES.lines().filter(|line| line.trim().starts_with("lastbeat-publisher ")).collect();
-        assert_eq!(lines.len(), 6);
-        for line in lines {
-            parse(line.trim()).unwrap();
-        }
+        assert_eq!(parse_examples(EXAMPLES), 6);
+        assert_eq!(parse_examples(PING_EXAMPLES), 4);
     }
 
     #[test]

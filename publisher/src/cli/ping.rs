@@ -144,16 +144,6 @@ mod tests {
     }
 
     #[test]
-    fn every_example_in_the_help_of_ping_parses() {
-        let lines: Vec<_> =
-            PING_EXAMPLES.lines().filter(|line| line.trim().starts_with("lastbeat-publisher ")).collect();
-        assert_eq!(lines.len(), 4);
-        for line in lines {
-            parse(line.trim()).unwrap();
-        }
-    }
-
-    #[test]
     fn several_brokers_and_targets_are_taken_and_the_defaults_are_polite() {
         let args = ping("--to mqtt://a --to mqtts://b a.example --agent paris [::1]:80");
         assert_eq!((args.to.concat().len(), args.targets.len()), (2, 2));
