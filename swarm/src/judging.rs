@@ -136,6 +136,8 @@ impl TargetStand<'_> {
             Reach::Some => slow.max(Level::Warn),
             Reach::None => Level::Critical,
             Reach::Unclear => Level::Warn,
+            // That a target can't be measured is not known to be its fault, but that it is not watched must be seen.
+            Reach::Unknown if !self.errors.is_empty() => Level::Warn,
             Reach::Unknown => Level::Well,
         }
     }
