@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
-use lastbeat_transport::Endpoint;
+use lastbeat_transport::{Endpoint, TransportError};
 
 /// Reads one URL or several.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub struct Endpoints<T>(fn(&str) -> Result<T, String>);
 impl Endpoints<Endpoint> {
     /// One.
     pub fn one() -> Self {
-        Self(|text| text.parse().map_err(said))
+        Self(read)
     }
 }
 
@@ -22,15 +22,15 @@ impl Endpoints<Vec<Endpoint>> {
     /// One at least, with white space between them.
     pub fn some() -> Self {
         Self(|text| {
-            let endpoints: Vec<_> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().map_err(said)?;
+            let endpoints = text.split_whitespace().map(read).collect::<Result<Vec<_>, _>>()?;
             if endpoints.is_empty() { Err("is no URL: it is empty".to_owned()) } else { Ok(endpoints) }
         })
     }
 }
 
-/// With the URL, but without its password.
-fn said(error: lastbeat_transport::TransportError) -> String {
-    error.to_string()
+/// What is wrong is told with the URL, but without its password.
+fn read(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error: TransportError| error.to_string())
 }
 
 impl<T: Clone + Send + Sync + 'static> TypedValueParser for Endpoints<T> {
