@@ -1,6 +1,7 @@
 //! [`Target`]: what the agents of a swarm measure: a host, a port, a page.
 
 use std::borrow::{Borrow, Cow};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use crate::PING_PREFIX;
 
 /// A target: a host name or an address (`a.example`, `192.0.2.1`, `2001:db8::1`), with a port (`a.example:443`,
-/// `[2001:db8::1]:443`), or a page (`https://a.example/health`). At most [`MAX_BYTES`](Self::MAX_BYTES) of ASCII. Cloning is cheap.
+/// `[2001:db8::1]:443`), or a page (`https://a.example/health`). At most [`MAX_BYTES`](Self::MAX_BYTES) of ASCII, kept in small letters
+/// but for a page's path: `A.Example` is `a.example`. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target(Arc<str>);
 
@@ -56,10 +58,11 @@ impl Target {
     /// and in order; and what in it is none, likewise.
     pub fn list(text: &str) -> (Vec<Self>, Vec<InvalidTarget>) {
         let (mut targets, mut refused) = (Vec::new(), Vec::new());
-        let mut known = std::collections::HashSet::new();
-        for word in text.split_whitespace().filter(|word| known.insert(*word)) {
-            match word.parse() {
-                Ok(target) => targets.push(target),
+        let (mut words, mut known) = (HashSet::new(), HashSet::new());
+        for word in text.split_whitespace().filter(|word| words.insert(*word)) {
+            match word.parse::<Self>() {
+                Ok(target) if known.insert(target.clone()) => targets.push(target),
+                Ok(_) => {}
                 Err(error) => refused.push(error),
             }
         }
@@ -211,6 +214,14 @@ fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// In small letters where capitals mean nothing else: all but a page's path.
+fn in_small_letters(text: &str) -> String {
+    let mut small = text.to_ascii_lowercase();
+    let path = small.len() - split(&small).3.len();
+    small.replace_range(path.., &text[path..]);
+    small
+}
+
 /// `None` where a `%` is not followed by two hexadecimal digits, or what they say is no ASCII.
 fn unescaped(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
@@ -229,8 +240,9 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        match check(text) {
-            Ok(()) => Ok(Self(text.into())),
+        let small = in_small_letters(text);
+        match check(&small) {
+            Ok(()) => Ok(Self(small.into())),
             Err(reason) => Err(InvalidTarget { target: shown(text).chars().take(64).collect(), reason }),
         }
     }
@@ -280,6 +292,13 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn capitals_make_no_other_target_but_in_a_path() {
+        assert_eq!(target("A.Example"), target("a.example"));
+        assert_eq!(target("HTTPS://A.Example:443/Health?X=Y").as_str(), "https://a.example:443/Health?X=Y");
+        assert_eq!(target("[2001:DB8::A]:80").as_str(), "[2001:db8::a]:80");
     }
 
     #[test]
@@ -345,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_list_gives_each_once_and_names_what_is_none() {
-        let (targets, refused) = Target::list(" a.example\tb.example:80\n a.example -c -c ");
+        let (targets, refused) = Target::list(" a.example\tb.example:80\n A.Example a.example -c -c ");
         assert_eq!(targets, [target("a.example"), target("b.example:80")]);
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].target, "-c");
