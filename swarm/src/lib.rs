@@ -12,5 +12,5 @@ mod swarm;
 
 pub use config::{Limits, SwarmRules};
 pub use judgement::{AgentJudgement, Common, Judgement, Level, Link, Reach, TargetJudgement};
-pub use result::{Found, Grade, Seen};
+pub use result::{Found, Grade, Instant, Seen};
 pub use swarm::{Cell, Swarm};

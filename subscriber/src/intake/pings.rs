@@ -1,10 +1,13 @@
 //! Results of a swarm's agents: taken in as readings of their agents, and judged.
 
-use lastbeat_swarm::{Judgement, Seen};
+use std::time::Duration;
+
+use lastbeat_swarm::{Instant, Judgement, Seen};
 use lastbeat_transport::{Delivery, LinkIndex};
 use lastbeat_watchdog::{LinkNumber, Reception};
 use lastbeat_wire::{
-    Body, Encoding, Kind, Message, Monotonic, Now, PublisherId, agent_name, decode_ping, encode, field,
+    Body, Encoding, Header, Kind, Message, Monotonic, Now, PublisherId, UtcNanos, agent_name, decode_ping, encode,
+    field,
 };
 
 use super::{Effect, Intake, Journal};
@@ -35,18 +38,38 @@ impl<J: Journal> Intake<J> {
         true
     }
 
-    fn see(&mut self, now: Now, link: LinkIndex, agent: &PublisherId, message: &Message<'_>, reception: Reception) {
+    fn see(&mut self, now: Now, link: LinkIndex, agent_id: &PublisherId, message: &Message<'_>, reception: Reception) {
         let Body::Reading(reading) = &message.body else { return };
         let target = reading.fields.iter().find(|(name, _)| *name == field::TARGET);
-        let (Some((_, lastbeat_wire::Value::Text(target))), Some(agent)) = (target, agent_name(agent.as_str())) else {
+        let (Some((_, lastbeat_wire::Value::Text(target))), Some(agent)) = (target, agent_name(agent_id.as_str()))
+        else {
             return;
         };
         let time = reading.point_time(&message.header, now.utc);
-        // What waited is as old as its own time says; what did not is of now, whatever the agent's clock says.
-        let at = if reception == Reception::Late { now.monotonic.minus(now.utc.since(time)) } else { now.monotonic };
+        let age = self.age(now, agent_id, &message.header, time, reception);
+        let at = Instant::before(now.monotonic, age);
         let broker = self.watchdog.link_name(LinkNumber(link.0));
         let host = message.header.host.as_deref();
         self.swarm.see(now, &Seen { agent, target, at, time, broker, host, fields: &reading.fields });
+    }
+
+    /// How long ago a result was found: as long as its message waited by both clocks, or by either if it is late. Its own time, of a
+    /// clock that may be ahead of ours by more than that, tells only how long before it was sent, or where nothing else tells of a late one.
+    fn age(
+        &self,
+        now: Now,
+        agent: &PublisherId,
+        header: &Header<'_>,
+        time: UtcNanos,
+        reception: Reception,
+    ) -> Duration {
+        let unsent = header.sent_at.map_or(Duration::ZERO, |sent_at| sent_at.since(time));
+        let waited = match (self.watchdog.waited(now, agent.as_str(), header), reception) {
+            (Some(waited), Reception::Late) => waited.possibly,
+            (None, Reception::Late) => return now.utc.since(time),
+            (waited, _) => waited.unwrap_or_default().surely,
+        };
+        waited.saturating_add(unsent)
     }
 
     /// When results are to be judged next.
@@ -62,5 +85,103 @@ impl<J: Journal> Intake<J> {
             Effect::Judgement(judgement)
         };
         judgements.into_iter().map(logged).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastbeat_log::{AppendError, Position};
+    use lastbeat_transport::Batch;
+    use lastbeat_watchdog::{WatchRules, Watchdog};
+    use lastbeat_wire::{BootId, HostId, ProcessIdentity};
+
+    use super::*;
+
+    /// Records as they were appended.
+    #[derive(Default)]
+    struct Appended(Vec<(u8, Vec<u8>)>);
+
+    impl Journal for Appended {
+        fn append(&mut self, kind: u8, body: &[&[u8]]) -> Result<Position, AppendError> {
+            self.0.push((kind, body.concat()));
+            Ok(Position(self.0.len() as u64 - 1))
+        }
+
+        fn commit(&mut self) {}
+
+        fn end(&self) -> Position {
+            Position(self.0.len() as u64)
+        }
+
+        fn pending_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    fn at(minutes: u64) -> Now {
+        let span = Duration::from_nanos(minutes * MINUTE);
+        Now { monotonic: Monotonic(0).plus(span), utc: UtcNanos(1_700_000_000_000_000_000).plus(span) }
+    }
+
+    fn intake() -> Intake<Appended> {
+        let mut watchdog = Watchdog::new(WatchRules { links: vec!["one".to_owned()], ..WatchRules::default() }, at(0));
+        watchdog.begin(at(0), None);
+        watchdog.link_up(at(0), LinkNumber(0));
+        Intake::new(watchdog, Appended::default(), 1 << 30, [false])
+    }
+
+    /// What the agent `rome`, whose wall clock is ahead by so many minutes, found when ours showed `found`.
+    fn result(intake: &mut Intake<Appended>, now: Now, ahead: u64, found: u64, number: u64, loss: u8) {
+        let process = ProcessIdentity { host: HostId(2), boot: BootId(2), pid_namespace: 1, pid: 1, start: 1 };
+        let sent_at = Some(at(found + ahead).utc);
+        let header = Header {
+            process: Some(process),
+            sequence: Some(number),
+            sent_at,
+            uptime: Some(found * MINUTE),
+            ..Header::default()
+        };
+        let mut fields = lastbeat_wire::Fields::new();
+        fields.push("agent", lastbeat_wire::Value::Text("rome".into()));
+        fields.push("loss", lastbeat_wire::Value::Integer(loss.into()));
+        let reading = lastbeat_wire::Reading { fields, ..Default::default() };
+        let message = Message { header, body: Body::Reading(reading), ..Default::default() };
+        let mut batch = Batch::default();
+        let payload = encode(&message, Encoding::Json);
+        batch.push(Delivery { topic: b"ping/a.example", payload: &payload, retained: false, resent: false });
+        intake.take(now, LinkIndex(0), &batch);
+        intake.settle(now);
+    }
+
+    fn shown(intake: &Intake<Appended>, now: Now) -> (Option<f64>, bool) {
+        let cell = intake.swarm().cells(now.monotonic).next().expect("there is a result");
+        (cell.found.loss, cell.grade.is_some())
+    }
+
+    #[test]
+    fn a_result_that_waited_is_old_also_where_the_clock_of_its_agent_is_ahead_by_more() {
+        for ahead in [0, 120] {
+            let mut intake = intake();
+            result(&mut intake, at(100), ahead, 100, 0, 0);
+            assert_eq!(shown(&intake, at(100)), (Some(0.0), true));
+            result(&mut intake, at(140), ahead, 110, 1, 100);
+            assert_eq!(shown(&intake, at(140)), (Some(100.0), false), "half an hour old, ahead by {ahead} minutes");
+            result(&mut intake, at(140), ahead, 140, 2, 0);
+            assert_eq!(shown(&intake, at(140)), (Some(0.0), true));
+        }
+    }
+
+    #[test]
+    fn a_result_that_waited_for_less_than_the_threshold_is_as_old_as_it_is() {
+        let mut intake = intake();
+        let threshold = Duration::from_hours(2);
+        let rules = WatchRules { threshold, links: vec!["one".to_owned()], ..WatchRules::default() };
+        intake.watchdog = Watchdog::new(rules, at(0));
+        intake.watchdog.link_up(at(0), LinkNumber(0));
+        result(&mut intake, at(100), 120, 100, 0, 0);
+        result(&mut intake, at(140), 120, 110, 1, 100);
+        assert_eq!(shown(&intake, at(140)), (Some(100.0), false));
     }
 }
