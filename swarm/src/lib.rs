@@ -5,10 +5,11 @@
 //! - A result counts for as long as the agent's next one may take, and half as long again twice over; then it says nothing.
 
 mod config;
+mod counting;
 mod judgement;
-mod judging;
 mod result;
 mod swarm;
+mod telling;
 
 pub use config::{Limits, SwarmRules};
 pub use judgement::{AgentJudgement, Common, Judgement, Level, Link, Reach, TargetJudgement};

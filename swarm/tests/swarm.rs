@@ -55,11 +55,11 @@ impl World {
     }
 
     fn target(&self, name: &str) -> TargetJudgement {
-        self.swarm.targets().find(|target| target.target == name).expect("judged").clone()
+        self.swarm.targets().find(|target| target.target == name).expect("judged")
     }
 
     fn agent(&self, name: &str) -> AgentJudgement {
-        self.swarm.agents().find(|agent| agent.agent == name).expect("judged").clone()
+        self.swarm.agents().find(|agent| agent.agent == name).expect("judged")
     }
 
     fn stands(&self, name: &str) -> (Reach, Level, u32, u32) {
