@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lastbeat_wire::Monotonic;
+use serde::{Deserialize, Serialize};
 
 use crate::judgement::{Level, Link, Reach};
 use crate::result::{Found, Grade};
@@ -63,9 +64,9 @@ pub struct Agent {
 }
 
 /// What agents may have in common.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traits {
-    pub broker: String,
+    pub broker: Option<String>,
     pub host: Option<String>,
     pub network: Option<String>,
 }

@@ -7,11 +7,13 @@
 mod config;
 mod counting;
 mod judgement;
+mod kept;
 mod result;
 mod swarm;
 mod telling;
 
 pub use config::{Limits, SwarmRules};
 pub use judgement::{AgentJudgement, Common, Judgement, Level, Link, Reach, TargetJudgement};
+pub use kept::{Kept, KeptTo};
 pub use result::{Found, Grade, Instant, Seen};
 pub use swarm::{Cell, Swarm};

@@ -23,8 +23,8 @@ pub struct Seen<'a> {
     pub at: Instant,
     /// When it was measured, for people.
     pub time: UtcNanos,
-    /// The link by which it came: its broker.
-    pub broker: &'a str,
+    /// The link by which it came: its broker; `None` where that is not known, as the log does not: then it stays what it was.
+    pub broker: Option<&'a str>,
     /// The agent's host.
     pub host: Option<&'a str>,
     /// The figures.
@@ -61,9 +61,15 @@ pub enum Grade {
 }
 
 impl Instant {
-    /// The instant `span` before another one.
-    pub fn before(at: Monotonic, span: Duration) -> Self {
-        Self(Self::from(at).0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
+    /// The instant `span` before this one.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
+    }
+
+    /// The time from here to an instant; zero when it is not later.
+    pub(crate) fn age(self, now: Monotonic) -> Duration {
+        u64::try_from(Self::from(now).0.saturating_sub(self.0)).map_or(Duration::ZERO, Duration::from_nanos)
     }
 
     /// The instant `span` later, at least the clock's start.

@@ -81,12 +81,14 @@ impl Swarm {
         let traits = &mut self.agents.entry(name_of(&self.agents, seen.agent)).or_default().traits;
         traits.network = network;
         traits.host = seen.host.map(str::to_owned);
-        seen.broker.clone_into(&mut traits.broker);
+        if let Some(broker) = seen.broker {
+            traits.broker = Some(broker.to_owned());
+        }
         true
     }
 
     /// Keeps a result if it is the newest of its pair.
-    fn hold(&mut self, now: Now, target: &str, agent: &str, found: Found) -> bool {
+    pub(crate) fn hold(&mut self, now: Now, target: &str, agent: &str, found: Found) -> bool {
         if let Some(pair) = self.targets.get_mut(target).and_then(|watched| watched.pairs.get_mut(agent)) {
             if found.at < pair.found.at {
                 return false;
@@ -200,5 +202,10 @@ fn name_of<T>(known: &BTreeMap<Name, T>, name: &str) -> Name {
 }
 
 fn counts_until(rules: &SwarmRules, found: &Found) -> Monotonic {
-    found.at.plus(found.every.map_or(rules.fresh_for, |every| every.saturating_mul(5) / 2 + GRACE))
+    found.at.plus(span(rules, found))
+}
+
+/// For how long a result counts.
+pub(crate) fn span(rules: &SwarmRules, found: &Found) -> Duration {
+    found.every.map_or(rules.fresh_for, |every| every.saturating_mul(5) / 2 + GRACE)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lastbeat_wire::UtcNanos;
+use serde::{Deserialize, Serialize};
 
 use crate::counting::{Agent, Traits, Watched};
 use crate::judgement::{AgentJudgement, Common, Judgement, Level, Link, NAMED, Reach, TargetJudgement};
@@ -10,7 +11,7 @@ use crate::result::Grade;
 use crate::swarm::{Name, Swarm};
 
 /// What was told of a target, and since when it is so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoodTarget {
     pub at: UtcNanos,
     pub reach: Reach,
@@ -18,7 +19,7 @@ pub struct StoodTarget {
 }
 
 /// What was told of an agent, and since when it is so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoodAgent {
     pub at: UtcNanos,
     pub link: Link,
@@ -139,6 +140,6 @@ fn common(failing: &[&Traits], reaching: &[&Traits]) -> Vec<Common> {
     }
     let network = shared(|traits| traits.network.as_deref()).map(Common::Network);
     let host = shared(|traits| traits.host.as_deref()).map(Common::Host);
-    let broker = shared(|traits| Some(&traits.broker)).map(Common::Broker);
+    let broker = shared(|traits| traits.broker.as_deref()).map(Common::Broker);
     network.into_iter().chain(host).chain(broker).collect()
 }

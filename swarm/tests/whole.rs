@@ -142,6 +142,17 @@ fn agent(name: &str, found: &BTreeMap<&str, Cell<'_>>, by_target: &Matrix<'_>, a
     AgentJudgement { at, agent: name.to_owned(), link, targets: count(measured), failing: count(failing.len()) }
 }
 
+/// What a restart gives back, kept in parts.
+fn restarted(swarm: &Swarm, now: Now) -> Swarm {
+    let (mut again, mut to) = (Swarm::new(SwarmRules::default()), None);
+    while let Some((kept, next)) = swarm.kept(now.monotonic, to.as_ref(), 2) {
+        let kept = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
+        again.restore(now, now.monotonic.into(), kept);
+        to = Some(next);
+    }
+    again
+}
+
 /// A result, or some at once: agent, target, kind, how old it is in seconds, how often it comes, where its agent is; and after how
 /// many milliseconds they are judged.
 type Step = (Vec<(u8, u8, u8, u64, u8, u8)>, u64);
@@ -193,9 +204,9 @@ proptest! {
                 let (agent, target) = (format!("agent-{agent}"), format!("t{target}.example"));
                 let (fields, span) = (fields(kind, every, place), Duration::from_secs(age));
                 let (broker, host) = (format!("mqtt://b{}", place % 2), (place != 3).then(|| format!("h{}", place / 2)));
-                let at = Instant::before(now.monotonic, span);
+                let at = Instant::from(now.monotonic).minus(span);
                 let (agent, target, host) = (&*agent, &*target, host.as_deref());
-                let seen = Seen { agent, target, at, time: now.utc, broker: &broker, host, fields: &fields };
+                let seen = Seen { agent, target, at, time: now.utc, broker: Some(&broker), host, fields: &fields };
                 if swarm.see(now, &seen) {
                     let network = (place > 1).then(|| format!("n{place}"));
                     whole.traits.insert(agent.to_owned(), (broker, host.map(str::to_owned), network));
@@ -212,6 +223,9 @@ proptest! {
                 prop_assert_eq!(swarm.agents().collect::<Vec<_>>(), whole.agents.values().cloned().collect::<Vec<_>>());
             }
             now = Now { monotonic: end, utc: start.utc.plus(end.since(start.monotonic)) };
+            if swarm.pairs() % 3 == 1 {
+                swarm = restarted(&swarm, now);
+            }
             let cells: Vec<_> = swarm.cells(end).collect();
             prop_assert_eq!(swarm.pairs(), cells.len());
             prop_assert!(whole.judge(&cells, now.utc).is_empty(), "nothing was due");

@@ -2,17 +2,64 @@
 
 use std::time::Duration;
 
-use lastbeat_swarm::{Instant, Judgement, Seen};
+use lastbeat_swarm::{Instant, Judgement, Seen, Swarm};
 use lastbeat_transport::{Delivery, LinkIndex};
-use lastbeat_watchdog::{LinkNumber, Reception};
+use lastbeat_watchdog::{LinkNumber, Reception, Watchdog};
 use lastbeat_wire::{
-    Body, Encoding, Header, Kind, Message, Monotonic, Now, PublisherId, UtcNanos, agent_name, decode_ping, encode,
-    field,
+    Body, Encoding, Header, Kind, Monotonic, Now, UtcNanos, Value, agent_name, decode_ping, encode, field,
 };
 
 use super::{Effect, Intake, Journal};
 use crate::record::Record;
 use crate::refusals::Reason;
+
+/// How a message came, now or, in a replay, at another time.
+#[derive(Debug, Clone, Copy)]
+pub struct Came<'a> {
+    /// Who it is from.
+    pub publisher: &'a str,
+    /// When, on our clock.
+    pub at: Instant,
+    /// The same as the watchdog was told it.
+    pub now: Now,
+    /// By which link; `None` in a replay.
+    pub link: Option<LinkNumber>,
+    /// What became of it.
+    pub reception: Reception,
+}
+
+impl Came<'_> {
+    /// Shows it to the swarm, if it is a result: a reading of an agent with a target.
+    pub fn see(&self, swarm: &mut Swarm, now: Now, watchdog: &Watchdog, header: &Header<'_>, body: &Body<'_>) {
+        let (Body::Reading(reading), Reception::Live | Reception::Late) = (body, self.reception) else { return };
+        let target = reading.fields.iter().find(|(name, _)| *name == field::TARGET);
+        let (Some((_, Value::Text(target))), Some(agent)) = (target, agent_name(self.publisher)) else { return };
+        let time = reading.point_time(header, self.now.utc);
+        let at = self.at.minus(self.age(watchdog, header, time));
+        let broker = self.link.map(|link| watchdog.link_name(link));
+        let host = header.host.as_deref();
+        let seen = Seen { agent, target, at, time, broker, host, fields: &reading.fields };
+        match self.link {
+            Some(_) => {
+                swarm.see(now, &seen);
+            }
+            None => swarm.replay_result(now, self.at, self.now.utc, &seen),
+        }
+    }
+
+    /// How long before it came a result was found: as long as its message waited by both clocks, or by either if it is late. Its own
+    /// time, of a clock that may be ahead of ours by more than that, tells only how long before it was sent, or where nothing else tells
+    /// of a late one.
+    fn age(&self, watchdog: &Watchdog, header: &Header<'_>, time: UtcNanos) -> Duration {
+        let unsent = header.sent_at.map_or(Duration::ZERO, |sent_at| sent_at.since(time));
+        let waited = match (watchdog.waited(self.now, self.publisher, header), self.reception) {
+            (Some(waited), Reception::Late) => waited.possibly,
+            (None, Reception::Late) => return self.now.utc.since(time),
+            (waited, _) => waited.unwrap_or_default().surely,
+        };
+        waited.saturating_add(unsent)
+    }
+}
 
 impl<J: Journal> Intake<J> {
     /// Takes a result in, if the message is on a topic of results; whether it is.
@@ -25,8 +72,10 @@ impl<J: Journal> Intake<J> {
                 let topic = Kind::Sensor.topic(&agent);
                 let payload = encode(&message, Encoding::Json);
                 let reading = Delivery { topic: topic.as_bytes(), payload: &payload, ..delivery };
-                if let Some(reception @ (Reception::Live | Reception::Late)) = self.message(now, link, reading, room) {
-                    self.see(now, link, &agent, &message, reception);
+                if let Some(reception) = self.message(now, link, reading, room) {
+                    let link = Some(LinkNumber(link.0));
+                    let came = Came { publisher: agent.as_str(), at: now.monotonic.into(), now, link, reception };
+                    came.see(&mut self.swarm, now, &self.watchdog, &message.header, &message.body);
                 }
             }
             Some(Err(error)) => {
@@ -36,40 +85,6 @@ impl<J: Journal> Intake<J> {
             }
         }
         true
-    }
-
-    fn see(&mut self, now: Now, link: LinkIndex, agent_id: &PublisherId, message: &Message<'_>, reception: Reception) {
-        let Body::Reading(reading) = &message.body else { return };
-        let target = reading.fields.iter().find(|(name, _)| *name == field::TARGET);
-        let (Some((_, lastbeat_wire::Value::Text(target))), Some(agent)) = (target, agent_name(agent_id.as_str()))
-        else {
-            return;
-        };
-        let time = reading.point_time(&message.header, now.utc);
-        let age = self.age(now, agent_id, &message.header, time, reception);
-        let at = Instant::before(now.monotonic, age);
-        let broker = self.watchdog.link_name(LinkNumber(link.0));
-        let host = message.header.host.as_deref();
-        self.swarm.see(now, &Seen { agent, target, at, time, broker, host, fields: &reading.fields });
-    }
-
-    /// How long ago a result was found: as long as its message waited by both clocks, or by either if it is late. Its own time, of a
-    /// clock that may be ahead of ours by more than that, tells only how long before it was sent, or where nothing else tells of a late one.
-    fn age(
-        &self,
-        now: Now,
-        agent: &PublisherId,
-        header: &Header<'_>,
-        time: UtcNanos,
-        reception: Reception,
-    ) -> Duration {
-        let unsent = header.sent_at.map_or(Duration::ZERO, |sent_at| sent_at.since(time));
-        let waited = match (self.watchdog.waited(now, agent.as_str(), header), reception) {
-            (Some(waited), Reception::Late) => waited.possibly,
-            (None, Reception::Late) => return now.utc.since(time),
-            (waited, _) => waited.unwrap_or_default().surely,
-        };
-        waited.saturating_add(unsent)
     }
 
     /// When results are to be judged next.
@@ -92,8 +107,8 @@ impl<J: Journal> Intake<J> {
 mod tests {
     use lastbeat_log::{AppendError, Position};
     use lastbeat_transport::Batch;
-    use lastbeat_watchdog::{WatchRules, Watchdog};
-    use lastbeat_wire::{BootId, HostId, ProcessIdentity};
+    use lastbeat_watchdog::WatchRules;
+    use lastbeat_wire::{BootId, HostId, Message, ProcessIdentity};
 
     use super::*;
 
@@ -144,8 +159,8 @@ mod tests {
             ..Header::default()
         };
         let mut fields = lastbeat_wire::Fields::new();
-        fields.push("agent", lastbeat_wire::Value::Text("rome".into()));
-        fields.push("loss", lastbeat_wire::Value::Integer(loss.into()));
+        fields.push("agent", Value::Text("rome".into()));
+        fields.push("loss", Value::Integer(loss.into()));
         let reading = lastbeat_wire::Reading { fields, ..Default::default() };
         let message = Message { header, body: Body::Reading(reading), ..Default::default() };
         let mut batch = Batch::default();
