@@ -26,11 +26,18 @@ pub struct Watched {
 pub struct Pair {
     pub found: Found,
     /// As what it is counted.
-    pub mark: Option<Grade>,
+    pub mark: Option<Mark>,
     /// When it ceases to count, or is forgotten.
     pub deadline: Option<Monotonic>,
     /// Whether it is not counted yet.
     pub is_fresh: bool,
+}
+
+/// As what a result counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub grade: Grade,
+    pub has_error: bool,
 }
 
 /// The results of a target that count.
@@ -44,7 +51,9 @@ pub struct Tally {
     pub failed: u32,
     /// Of those who are no witnesses.
     pub own_links: u32,
+    /// Could not be measured, and of these how many say why.
     pub unmeasured: u32,
+    pub explained: u32,
 }
 
 /// An agent.
@@ -88,7 +97,7 @@ pub struct Counts {
 
 impl Swarm {
     /// A result counts as something else than before. Its pair may be gone by now.
-    pub(crate) fn recount(&mut self, target: &Name, agent: &Name, before: Option<Grade>, after: Option<Grade>) {
+    pub(crate) fn recount(&mut self, target: &Name, agent: &Name, before: Option<Mark>, after: Option<Mark>) {
         let counts = &mut self.counts;
         counts.looked_at += 1;
         counts.targets.insert(Name::clone(target));
@@ -149,13 +158,13 @@ impl Swarm {
 
 impl Pair {
     fn is_failed(&self) -> bool {
-        self.mark == Some(Grade::Failed)
+        self.mark.is_some_and(|mark| mark.grade == Grade::Failed)
     }
 }
 
 impl Agent {
-    fn count(&mut self, mark: Option<Grade>, is_reached: bool, change: impl Fn(&mut u32, u32)) {
-        match mark {
+    fn count(&mut self, mark: Option<Mark>, is_reached: bool, change: impl Fn(&mut u32, u32)) {
+        match mark.map(|mark| mark.grade) {
             Some(Grade::Reached(_)) => change(&mut self.measured, 1),
             Some(Grade::Failed) => {
                 change(&mut self.measured, 1);
@@ -179,19 +188,22 @@ impl Agent {
 }
 
 impl Tally {
-    fn count(&mut self, mark: Option<Grade>, link: Link, change: impl Fn(&mut u32, u32)) {
-        match mark {
-            Some(Grade::Reached(level)) => {
+    fn count(&mut self, mark: Option<Mark>, link: Link, change: impl Fn(&mut u32, u32)) {
+        let Some(Mark { grade, has_error }) = mark else { return };
+        match grade {
+            Grade::Reached(level) => {
                 change(&mut self.reaching, 1);
                 change(&mut self.slow, u32::from(level >= Level::Warn));
                 change(&mut self.critical, u32::from(level == Level::Critical));
             }
-            Some(Grade::Failed) => {
+            Grade::Failed => {
                 change(&mut self.failed, 1);
                 change(&mut self.own_links, u32::from(link == Link::Down));
             }
-            Some(Grade::Unmeasured) => change(&mut self.unmeasured, 1),
-            None => {}
+            Grade::Unmeasured => {
+                change(&mut self.unmeasured, 1);
+                change(&mut self.explained, u32::from(has_error));
+            }
         }
     }
 
@@ -229,6 +241,8 @@ impl Tally {
             Reach::Some => slow.max(Level::Warn),
             Reach::None => Level::Critical,
             Reach::Unclear => Level::Warn,
+            // That a target can't be measured is not known to be its fault, but that it is not watched must be seen.
+            Reach::Unknown if self.explained > 0 => Level::Warn,
             Reach::Unknown => Level::Well,
         }
     }

@@ -173,6 +173,7 @@ impl fmt::Display for TargetJudgement {
             Reach::Some => write!(f, "not reached by {} of {witnesses}", witnesses - reaching)?,
             Reach::None => write!(f, "reached by none of {witnesses}")?,
             Reach::Unclear => f.write_str("the only agent reaches none of its targets: it, or all of them")?,
+            Reach::Unknown if self.error.is_some() => f.write_str("could not be measured")?,
             Reach::Unknown => f.write_str("no result that counts")?,
         }
         if self.reach == Reach::Some {

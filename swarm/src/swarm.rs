@@ -9,7 +9,7 @@ use lastbeat_wire::{Monotonic, Now, Value, field};
 use serde::Serialize;
 
 use crate::config::SwarmRules;
-use crate::counting::{Agent, Counts, Pair, Watched};
+use crate::counting::{Agent, Counts, Mark, Pair, Watched};
 use crate::judgement::{AgentJudgement, Judgement, TargetJudgement};
 use crate::result::{Found, Grade, Seen};
 
@@ -154,7 +154,10 @@ impl Swarm {
         let Some(watched) = self.targets.get_mut(target) else { return };
         let Some(pair) = watched.pairs.get_mut(agent) else { return };
         let until = counts_until(&self.rules, &pair.found);
-        let mark = (now < until).then(|| pair.found.grade(&self.rules.limits_of(target)));
+        let mark = (now < until).then(|| Mark {
+            grade: pair.found.grade(&self.rules.limits_of(target)),
+            has_error: pair.found.error.is_some(),
+        });
         let deadline = if mark.is_some() { until } else { until.plus(FORGET) };
         let before = std::mem::replace(&mut pair.mark, mark);
         pair.is_fresh = false;

@@ -72,7 +72,7 @@ impl Swarm {
         self.counts.looked_at += watched.pairs.len();
         let judgement = self.target_judgement(name, &self.targets[name], stood);
         // Nor that nothing is known of a new target, unless something says why.
-        let is_news = known.is_some() || reach != Reach::Unknown || judgement.error.is_some();
+        let is_news = known.is_some() || reach != Reach::Unknown || stood.level != Level::Well;
         is_news.then_some(judgement)
     }
 
@@ -81,7 +81,7 @@ impl Swarm {
         let tally = &watched.tally;
         let (mut failing, mut reaching, mut errors) = (Vec::new(), Vec::new(), BTreeMap::<&str, u32>::new());
         let is_of_interest = |mark: Grade| !matches!(mark, Grade::Reached(_)) || reach == Reach::Some;
-        let marks = watched.pairs.iter().filter_map(|(agent, pair)| Some((agent, pair, pair.mark?)));
+        let marks = watched.pairs.iter().filter_map(|(agent, pair)| Some((agent, pair, pair.mark?.grade)));
         let has_any = tally.failed + tally.unmeasured > 0;
         for (name, pair, mark) in marks.filter(|(_, _, mark)| has_any && is_of_interest(*mark)) {
             let agent = &self.agents[name];

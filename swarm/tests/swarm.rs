@@ -180,7 +180,8 @@ fn a_result_that_waited_is_as_old_as_it_is_and_never_replaces_a_newer_one() {
 fn what_could_not_be_measured_says_nothing_of_the_target_but_why() {
     let mut world = World::new();
     let news = world.result("rome-1", "a.example", None, None);
-    assert_eq!(words(&news), ["a.example: no result that counts: no such host"]);
+    assert_eq!(words(&news), ["a.example: could not be measured: no such host"]);
+    assert_eq!(world.stands("a.example"), (Reach::Unknown, Level::Warn, 0, 0));
     world.reached("oslo-1", "a.example");
     assert_eq!(world.stands("a.example"), (Reach::All, Level::Well, 1, 1));
     assert_eq!(world.agent("rome-1").link, Link::Unknown);

@@ -87,19 +87,20 @@ impl Whole {
             (many, _) if many > 0 && many >= reaching.len() => Level::Warn,
             _ => Level::Well,
         };
-        let level = match reach {
-            Reach::All => slow,
-            Reach::Some => slow.max(Level::Warn),
-            Reach::None => Level::Critical,
-            Reach::Unclear => Level::Warn,
-            Reach::Unknown => Level::Well,
-        };
         let mut errors = BTreeMap::<&str, i32>::new();
         for cell in failing.iter().copied().chain(of(&|grade| grade == Grade::Unmeasured)) {
             if let Some(error) = &cell.found.error {
                 *errors.entry(error).or_default() += 1;
             }
         }
+        let level = match reach {
+            Reach::All => slow,
+            Reach::Some => slow.max(Level::Warn),
+            Reach::None => Level::Critical,
+            Reach::Unclear => Level::Warn,
+            Reach::Unknown if !errors.is_empty() => Level::Warn,
+            Reach::Unknown => Level::Well,
+        };
         let most = errors.values().max();
         let share = |of: &dyn Fn(&Traits) -> Option<String>| {
             let first = of(&self.traits[failing.first()?.agent])?;

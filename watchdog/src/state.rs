@@ -180,7 +180,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Heard => "heard",
-            Self::NotHeardYet => "expected, not heard yet",
+            Self::NotHeardYet => "not heard yet",
             Self::NeverHeard => "expected, never heard",
             Self::ProcessRuns => "its process runs but says nothing",
             Self::ProcessStopped => "its process is stopped",

@@ -17,6 +17,13 @@ export function span(seconds: number): string {
   return two(DAY, 'd', HOUR, 'h');
 }
 
+/** A round trip: `<0.1 ms`, `0.4 ms`, `12 ms`, `1.2 s`. */
+export function trip(ms: number): string {
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 0.05) return '<0.1 ms';
+  return `${ms >= 9.95 ? Math.round(ms) : ms.toFixed(1)} ms`;
+}
+
 /** A span in one unit, for narrow columns: `0 s`, `12 s`, `3 min`, `2 h`, `40 d`. */
 export function brief(seconds: number): string {
   const s = Math.max(0, Math.floor(seconds));

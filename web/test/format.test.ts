@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { brief, local, percent, rate, span, thresholds, ticks, value } from '../src/format';
+import { brief, local, percent, rate, span, thresholds, ticks, trip, value } from '../src/format';
 
 test('spans are told in at most two units, and never in sixty of one', () => {
   const told: [number, string][] = [
@@ -49,4 +49,8 @@ test('times within a sentence are told in the reader’s zone', () => {
   expect(local(`it ended at ${utc(at)} UTC, after 12 s`, now, at)).toBe('it ended at 03:12:05, after 12 s');
   expect(local(`heard at ${utc(yesterday)} UTC`, now, yesterday)).toBe('heard at 20 Nov 12:00:00');
   expect(local(`until ${yesterday.toISOString().slice(0, 10)} ${utc(yesterday)} UTC`, now, at)).toBe('until 20 Nov 12:00:00');
+});
+
+test('round trips are told in the digits that matter, and never as nothing', () => {
+  expect([0.04, 2.5, 9.96, 123.4, 999.6, 1000, 12_345].map(trip)).toEqual(['<0.1 ms', '2.5 ms', '10 ms', '123 ms', '1.0 s', '1.0 s', '12.3 s']);
 });

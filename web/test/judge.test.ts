@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PingResult, Swarm, TargetStand } from '../src/api';
-import { agents, cell, summary, targets, trip } from '../src/swarm/judge';
+import { agents, cell, summary, targets } from '../src/swarm/judge';
 
 const result = (over: Partial<PingResult>): PingResult =>
   ({ target: 'a', agent: 'x', time: '', loss: 0, avg: 2.5, error: null, grade: 'well', ...over });
@@ -16,8 +16,8 @@ describe('a place of the matrix', () => {
     expect(cell(result({ grade: 'unmeasured', loss: null, avg: null, error: 'no such host' })).told).toBe('could not be measured: no such host');
     expect(cell(result({ grade: 'stale' })).short).toBe('–');
   });
-  it('tells round trips in digits that matter', () => {
-    expect([0.04, 2.5, 9.96, 123.4, 1000, 12_345].map(trip)).toEqual(['0.0', '2.5', '10', '123', '1.0 s', '12.3 s']);
+  it('leaves out the unit that all share', () => {
+    expect([0.04, 2.5, 1000].map((avg) => cell(result({ avg })).short)).toEqual(['<0.1', '2.5', '1.0 s']);
   });
 });
 
@@ -33,5 +33,7 @@ describe('the swarm', () => {
     expect(summary(swarm({ targets: [target({ reach: 'none', level: 'critical' }), target({ reach: 'some', level: 'warn' })] })))
       .toBe('1 of 2 targets reached by no agent; 1 of 2 targets not reached by some.');
     expect(summary(swarm({ targets: [target({ reach: 'unknown' })] }))).toBe('Nobody can tell how 1 of 1 target stands.');
+    expect(summary(swarm({ targets: [target({ reach: 'unknown' }), target({ reach: 'none' })] })))
+      .toBe('1 of 2 targets reached by no agent; nobody can tell how 1 of 2 targets stands.');
   });
 });

@@ -68,6 +68,22 @@ test('a row is a target that is down, a column an agent with trouble of its own,
   await expect(row(page, 'well.example')).toBeVisible();
 });
 
+test('what nobody measured, or can measure, has no colour of its own', async ({ page, stage }) => {
+  await stage.watch();
+  const error = 'the name does not resolve';
+  await stage.feed([
+    found('oslo-1', 'well.example', 3),
+    ...['oslo-1', 'rome-1'].map((agent): [string, string] =>
+      ['ping/gone.example', JSON.stringify({ lastbeat: 1, fields: { agent, probe: 'icmp', error, every: 600 } })]),
+  ]);
+  await page.goto(`${stage.url}swarm`);
+  await expect(row(page, 'gone.example')).toHaveAttribute('data-level', 'warn');
+  await expect(page.locator('.swarm-trouble')).toContainText(`gone.example: could not be measured: ${error}`);
+  const place = cell(page, 'well.example', 'rome-1');
+  await expect(place).toContainText('not measured');
+  await expect(place).toHaveCSS('background-color', 'rgba(0, 0, 0, 0)');
+});
+
 test('without agents it says how to start one', async ({ page, stage }) => {
   await stage.watch();
   await page.goto(`${stage.url}swarm`);

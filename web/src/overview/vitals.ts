@@ -1,7 +1,7 @@
 // One line about the watchdog itself, as long as all is well with it; trouble stands in the notices above.
 import type { Figures } from '../api';
 import { h } from '../dom';
-import { bytes, count, rate, span } from '../format';
+import { bytes, count, rate, trip } from '../format';
 
 const shown = new WeakMap<Element, string>();
 
@@ -12,7 +12,7 @@ export function vitals(root: HTMLElement, figures: Figures): void {
     if (n) parts.push([`${count(n)} ${what}`]);
   }
   for (const link of figures.links) {
-    const there = link.up && link.round_trip_s !== null ? `, there and back ${span(link.round_trip_s)}` : '';
+    const there = link.up && link.round_trip_s !== null ? `, there and back ${trip(link.round_trip_s * 1000)}` : '';
     parts.push([`${link.name} ${link.up ? 'up' : 'down'}${there}`, link.up ? 'up' : 'down']);
   }
   for (const one of figures.followers) {

@@ -1,5 +1,6 @@
 // What the matrix shows of judgements and results. Pure: no DOM, no network.
 import type { AgentStand, PingResult, Swarm, TargetStand } from '../api';
+import { trip } from '../format';
 
 /** What stands in one place of the matrix. */
 export interface Cell { grade: PingResult['grade'] | 'none'; short: string; told: string }
@@ -7,21 +8,15 @@ export interface Cell { grade: PingResult['grade'] | 'none'; short: string; told
 const LEVELS = ['well', 'warn', 'critical'] as const;
 const LINKS = ['well', 'unknown', 'unclear', 'down'] as const;
 
-/** A round trip: `0.4`, `12`, `1.2 s`. In ms unless it says otherwise. */
-export function trip(ms: number): string {
-  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
-  return ms >= 9.95 ? String(Math.round(ms)) : ms.toFixed(1);
-}
-
 export function cell(result: PingResult | undefined): Cell {
   if (!result) return { grade: 'none', short: '', told: 'not measured' };
   const { grade, loss, avg, error } = result, why = error ? `: ${error}` : '';
-  const lost = loss === null ? '' : `${Math.round(loss)} % lost`, mean = avg === null ? '' : `${trip(avg)}${avg < 1000 ? ' ms' : ''}`;
+  const lost = loss === null ? '' : `${Math.round(loss)} % lost`, mean = avg === null ? '' : trip(avg);
   if (grade === 'unmeasured') return { grade, short: '?', told: `could not be measured${why}` };
   const figures = [mean, lost].filter(Boolean).join(', ');
   if (grade === 'stale') return { grade, short: '–', told: `no longer counts (${figures || 'not measured'})` };
   if (grade === 'failed') return { grade, short: `${Math.round(loss ?? 100)} %`, told: `not reached, ${lost}${why}` };
-  return { grade, short: avg === null ? lost : trip(avg), told: `reached, ${figures}` };
+  return { grade, short: avg === null ? lost : trip(avg).replace(/ ms$/, ''), told: `reached, ${figures}` };
 }
 
 /** Trouble first, then by name. */
@@ -45,13 +40,13 @@ export function summary(swarm: Swarm): string {
   const of = (n: number, all: number, what: string): string => `${n} of ${all} ${what}${all === 1 ? '' : 's'}`;
   const down = swarm.targets.filter((one) => one.reach === 'none').length, some = swarm.targets.filter((one) => one.reach === 'some').length;
   const own = swarm.agents.filter((one) => one.link === 'down').length, slow = swarm.targets.filter((one) => one.reach === 'all' && one.level !== 'well').length;
+  const unknown = swarm.targets.filter((one) => one.reach === 'unknown' || one.reach === 'unclear').length;
   const told = [
     down && `${of(down, swarm.targets.length, 'target')} reached by no agent`,
     some && `${of(some, swarm.targets.length, 'target')} not reached by some`,
     slow && `${of(slow, swarm.targets.length, 'target')} slow or lossy`,
     own && `${of(own, swarm.agents.length, 'agent')} with trouble of ${own === 1 ? 'its' : 'their'} own`,
-  ].filter(Boolean);
-  const unknown = swarm.targets.filter((one) => one.reach === 'unknown' || one.reach === 'unclear').length;
-  if (told.length) return `${told.join('; ')}.`;
-  return unknown ? `Nobody can tell how ${of(unknown, swarm.targets.length, 'target')} ${unknown === 1 ? 'stands' : 'stand'}.` : 'Every target is reached by every agent that measures it.';
+    unknown && `nobody can tell how ${of(unknown, swarm.targets.length, 'target')} ${unknown === 1 ? 'stands' : 'stand'}`,
+  ].filter(Boolean).join('; ');
+  return told ? `${told.charAt(0).toUpperCase()}${told.slice(1)}.` : 'Every target is reached by every agent that measures it.';
 }

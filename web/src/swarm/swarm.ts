@@ -69,7 +69,7 @@ export class SwarmView implements View {
     const rows = targets(swarm), columns = agents(swarm), at = new Date(now);
     const wrong = [...rows.filter((one) => one.reach !== 'all' || one.level !== 'well'), ...columns.filter((one) => one.link === 'down' || one.link === 'unclear')];
     const more = wrong.length - MOST_TOLD;
-    this.trouble.replaceChildren(...wrong.slice(0, MOST_TOLD).map((one) => h('li', { 'data-level': 'level' in one ? one.level : 'warn' }, one.text, ' ', since(one, at))));
+    this.trouble.replaceChildren(...wrong.slice(0, MOST_TOLD).map((one) => h('li', { ...stand(one) }, one.text, ' ', since(one, at))));
     if (more > 0) this.trouble.append(h('li', {}, `and ${more} more, below`));
     this.matrix.replaceChildren(this.table(swarm, rows, columns));
   }
@@ -78,7 +78,7 @@ export class SwarmView implements View {
     const results = placed(swarm);
     const head = columns.map((one) => h('th', { scope: 'col', 'data-link': one.link, title: one.text },
       h('a', { href: link(`agent/${one.agent}`) }, one.agent), one.link === 'down' && h('span', { class: 'own' }, 'own link')));
-    const body = rows.map((row) => h('tr', { 'data-level': row.level, 'data-reach': row.reach },
+    const body = rows.map((row) => h('tr', { ...stand(row) },
       h('th', { scope: 'row', title: row.text }, h('div', { class: 'name' }, h('span', { class: 'target' }, row.target),
         h('span', { class: 'reach' }, row.reach === 'unknown' || row.reach === 'unclear' ? row.reach : `${row.reaching}/${row.witnesses}`))),
       ...columns.map((column) => {
@@ -90,6 +90,10 @@ export class SwarmView implements View {
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Target, and how many reach it'), ...head)), h('tbody', {}, ...body));
   }
 }
+
+/** What its colours follow from. */
+const stand = (one: TargetStand | AgentStand): Record<string, string> =>
+  'level' in one ? { 'data-level': one.level, 'data-reach': one.reach } : { 'data-level': 'warn' };
 
 function since(one: TargetStand | AgentStand, now: Date): HTMLElement {
   const at = new Date(one.since);
