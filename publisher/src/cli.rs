@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are read in a terminal")]
 
+mod endpoint;
 mod ping;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::pace::Speed;
 use crate::size::Size;
 use crate::source::csv::{ColumnType, TimeFormat, parse_zone};
 use crate::spool::Place;
+use endpoint::Endpoints;
 pub use ping::{FormatArg, PING_EXAMPLES, PingArgs};
 
 const EXAMPLES: &str = "\
@@ -80,7 +82,7 @@ pub struct LinkArgs {
     /// Where to: zmq+tcp://host:port, zmq+ipc:///path (each with ?bind to be connected to), mqtt://user@host:port or
     /// mqtts://…; MQTT's password is better put into LASTBEAT_MQTT_PASSWORD than into the URL. With keys (see
     /// lastbeat-broker keygen): zmq+…?key=FILE&server=FILE.pub; with certificates: mqtts://…?ca=FILE&cert=FILE&key=FILE
-    #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "LASTBEAT_TO", hide_env_values = true, value_parser = Endpoints::one())]
     pub to: Endpoint,
     /// How, wherever to.
     #[command(flatten)]
@@ -257,13 +259,25 @@ pub(crate) mod tests {
         Cli::try_parse_from(line.split(' '))
     }
 
+    /// Parses each command that a help shows; how many there are.
+    fn parse_examples(help: &str) -> usize {
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("lastbeat-publisher "));
+        lines.inspect(|line| drop(parse(line).unwrap())).count()
+    }
+
     #[test]
     fn every_example_in_the_help_parses() {
         Cli::command().debug_assert();
-        let lines: Vec<_> = EXAMPLES.lines().filter(|line| line.trim().starts_with("lastbeat-publisher ")).collect();
-        assert_eq!(lines.len(), 6);
-        for line in lines {
-            parse(line.trim()).unwrap();
+        assert_eq!(parse_examples(EXAMPLES), 6);
+        assert_eq!(parse_examples(PING_EXAMPLES), 4);
+    }
+
+    #[test]
+    fn a_password_in_a_url_that_is_none_is_not_shown() {
+        for line in ["csv f --id a --to mqtt://kim:secret@a:99999", "ping a --to mqtt://kim:secret@a:99999"] {
+            let error = parse(&format!("lastbeat-publisher {line}")).unwrap_err().to_string();
+            assert!(error.contains("--to") && error.contains("kim:***@a:99999: is no URL: invalid port"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

@@ -67,7 +67,8 @@ fn run_host(args: &HostArgs, stop: &Stop) -> Result<(), Failure> {
 }
 
 fn run_ping(args: PingArgs, stop: &Stop) -> Result<(), Failure> {
-    let PingArgs { mut to, send, targets, once, .. } = args;
+    let PingArgs { to, send, targets, once, .. } = args;
+    let mut to = to.concat();
     let usage = |error: String| Failure::Usage(anyhow!(error));
     if let Some(other) = to.iter().find(|endpoint| !matches!(endpoint, Endpoint::Mqtt(_))) {
         return Err(usage(format!("--to {other}: an agent of a swarm publishes over MQTT only, mqtt:// or mqtts://")));

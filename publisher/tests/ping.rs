@@ -14,7 +14,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use lastbeat_transport::{Arrival, Endpoint, Incoming, LinkIndex, Receipt, SubscribeOptions, Subscription, subscribe};
 use lastbeat_wire::{Body, Kind, UtcNanos, Value, WATCH_TOPIC, decode, decode_ping};
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, mosquitto_pub};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -122,14 +122,19 @@ impl Agent {
 
     /// Reads on until a line with this text.
     fn line_with(&mut self, text: &str) -> String {
-        let mut passed_over = Vec::new();
+        self.lines_to(text).pop().unwrap()
+    }
+
+    /// The next lines, to one with this text.
+    fn lines_to(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
         for line in self.lines.by_ref().map(Result::unwrap) {
-            if line.contains(text) {
-                return line;
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
             }
-            passed_over.push(line);
         }
-        panic!("no line with {text:?} in {passed_over:#?}");
+        panic!("no line with {text:?} in {lines:#?}");
     }
 
     fn end(mut self, signal: Signal) -> Option<i32> {
@@ -147,11 +152,27 @@ impl Drop for Agent {
 }
 
 fn watch(mosquitto: &Mosquitto, targets: &str) {
-    let done = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port().to_string(), "-t", WATCH_TOPIC, "-r", "-m", targets])
-        .status()
-        .expect("this test needs Debian's package mosquitto-clients");
-    assert!(done.success());
+    mosquitto_pub(mosquitto, &["-r", "-t", WATCH_TOPIC, "-m", targets]);
+}
+
+/// A broker, who listens there, and a folder for what agents keep.
+struct Stage {
+    mosquitto: Mosquitto,
+    listener: Listener,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mosquitto = Mosquitto::new("");
+        let listener = Listener::new(&mosquitto);
+        Self { mosquitto, listener, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// An agent that is called paris.
+    fn paris(&self, line: &str) -> Agent {
+        Agent::new(&[&self.mosquitto.url()], self.folder.path(), &format!("--agent paris {line}"))
+    }
 }
 
 /// A port of this host that takes connections for as long as the listener lives.
@@ -163,12 +184,10 @@ fn open_port() -> (TcpListener, String) {
 
 #[test]
 fn results_beats_and_a_goodbye_come_from_one_agent_with_numbers_in_a_row() {
-    let mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
-    let mut listener = Listener::new(&mosquitto);
+    let mut stage = Stage::new();
     let (_open, target) = open_port();
-    let line = format!("--agent paris --network dsl {target}");
-    let agent = Agent::new(&[&mosquitto.url()], folder.path(), &line);
+    let agent = stage.paris(&format!("--network dsl {target}"));
+    let listener = &mut stage.listener;
     let (topic, beat) = listener.next("beat/");
     assert_eq!(topic, "beat/agent/paris");
     let header = decode(Kind::Beat, &beat).unwrap().header;
@@ -186,50 +205,66 @@ fn results_beats_and_a_goodbye_come_from_one_agent_with_numbers_in_a_row() {
 
 #[test]
 fn a_kill_is_told_by_the_will() {
-    let mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
-    let mut listener = Listener::new(&mosquitto);
-    let agent = Agent::new(&[&mosquitto.url()], folder.path(), "--agent paris");
-    listener.next("beat/agent/paris");
+    let mut stage = Stage::new();
+    let agent = stage.paris("");
+    stage.listener.next("beat/agent/paris");
     assert_eq!(agent.end(Signal::KILL), None);
-    assert_eq!(listener.next("rip/").0, "rip/agent/paris");
+    assert_eq!(stage.listener.next("rip/").0, "rip/agent/paris");
 }
 
 #[test]
 fn a_list_on_watch_takes_the_place_of_the_targets_and_is_there_after_a_restart() {
-    let mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
-    let mut listener = Listener::new(&mosquitto);
+    let mut stage = Stage::new();
     let [(_first, first), (_second, second)] = [open_port(), open_port()];
-    let mut agent = Agent::new(&[&mosquitto.url()], folder.path(), &format!("--agent paris {first}"));
-    assert_eq!(listener.result().topic, format!("ping/{first}"));
-    watch(&mosquitto, &format!("{second} -c"));
+    let mut agent = stage.paris(&first);
+    assert_eq!(stage.listener.result().topic, format!("ping/{first}"));
+    watch(&stage.mosquitto, &format!("{second} -c"));
     agent.line_with("\"-c\"");
     agent.line_with("1 targets");
     let measured: Vec<_> = (0..4).map(|_| agent.line_with(" % of 1 lost")).collect();
     let of_the_first = measured.iter().take_while(|line| line.contains(&first)).count();
     assert!(of_the_first <= 1, "one was under way at most: {measured:?}");
     assert!(measured[of_the_first..].iter().all(|line| line.contains(&second)), "{measured:?}");
-    while listener.result().topic != format!("ping/{second}") {}
+    while stage.listener.result().topic != format!("ping/{second}") {}
     agent.end(Signal::TERM);
     // Another broker, which has no list.
-    let other = Mosquitto::new("");
-    let mut listener = Listener::new(&other);
-    let mut agent = Agent::new(&[&other.url()], folder.path(), "--agent paris");
-    assert_eq!(listener.result().topic, format!("ping/{second}"));
-    watch(&other, "");
+    stage = Stage { folder: stage.folder, ..Stage::new() };
+    let mut agent = stage.paris("");
+    assert_eq!(stage.listener.result().topic, format!("ping/{second}"));
+    watch(&stage.mosquitto, "");
     agent.line_with("0 targets");
     assert_eq!(agent.end(Signal::TERM), Some(0));
-    Agent::new(&[&other.url()], folder.path(), "--agent paris").line_with("there are no targets yet");
+    stage.paris("").line_with("there are no targets yet");
+}
+
+#[test]
+fn what_is_no_target_is_named_once_though_the_link_breaks_and_a_list_that_is_too_long_is_told() {
+    let mut stage = Stage::new();
+    let (_open, target) = open_port();
+    watch(&stage.mosquitto, &format!("{target} -c -c"));
+    let mut agent = stage.paris("");
+    let lines = agent.lines_to(&format!("{target}: 0 %"));
+    assert_eq!(lines.iter().filter(|line| line.contains("\"-c\"")).count(), 1, "{lines:#?}");
+    stage.mosquitto.terminate();
+    agent.line_with("no link with");
+    stage.mosquitto.start();
+    agent.line_with(" s without a link");
+    // Whatever the broker retains comes before what it acknowledges later.
+    let lines = [agent.lines_to(&format!("{target}: 0 %")), agent.lines_to(&format!("{target}: 0 %"))].concat();
+    assert!(!lines.iter().any(|line| line.contains("\"-c\"")), "{lines:#?}");
+    let file = stage.folder.path().join("long");
+    std::fs::write(&file, "a ".repeat(1 << 20)).unwrap();
+    mosquitto_pub(&stage.mosquitto, &["-r", "-t", WATCH_TOPIC, "-f", &file.display().to_string()]);
+    agent.line_with("a message on \"watch\" was passed over");
+    assert_eq!(agent.end(Signal::TERM), Some(0));
 }
 
 #[test]
 fn what_is_measured_while_no_broker_is_there_comes_later_with_its_own_times() {
-    let mut mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::new();
     let (_open, target) = open_port();
-    let mut listener = Listener::new(&mosquitto);
-    let mut agent = Agent::new(&[&mosquitto.url()], folder.path(), &format!("--agent paris {target}"));
+    let mut agent = stage.paris(&target);
+    let Stage { mut mosquitto, mut listener, folder: _folder } = stage;
     listener.result();
     mosquitto.kill();
     agent.line_with("nobody takes messages");
@@ -247,14 +282,11 @@ fn what_is_measured_while_no_broker_is_there_comes_later_with_its_own_times() {
 
 #[test]
 fn once_measures_each_target_and_what_can_not_be_measured_is_a_result() {
-    let mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
-    let mut listener = Listener::new(&mosquitto);
+    let mut stage = Stage::new();
     let ((_open, open), (closed, refusing)) = (open_port(), open_port());
     drop(closed);
-    let line = format!("--agent paris --named-topics --once {open} {refusing} does-not-exist.invalid");
-    let agent = Agent::new(&[&mosquitto.url()], folder.path(), &line);
-    let mut found: Vec<_> = (0..3).map(|_| listener.result()).collect();
+    let mut agent = stage.paris(&format!("--named-topics --once {open} {refusing} does-not-exist.invalid"));
+    let mut found: Vec<_> = (0..3).map(|_| stage.listener.result()).collect();
     found.sort_by_key(|found| !found.topic.ends_with(&format!("{open}/paris")));
     assert_eq!(found[0].field("loss"), "0");
     let refused = found.iter().find(|found| found.topic.ends_with(&format!("{refusing}/paris"))).unwrap();
@@ -263,23 +295,19 @@ fn once_measures_each_target_and_what_can_not_be_measured_is_a_result() {
     let unknown = found.iter().find(|found| found.topic.ends_with("invalid/paris")).unwrap();
     assert!(unknown.field("error").starts_with("the name "), "{unknown:?}");
     assert!(!unknown.fields.contains_key("loss") && !unknown.fields.contains_key("every"), "{unknown:?}");
-    let mut agent = agent;
     agent.lines.by_ref().for_each(drop);
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn the_form_of_the_original_bears_no_number_and_leaves_no_gap() {
-    let mosquitto = Mosquitto::new("");
-    let folder = tempfile::tempdir().unwrap();
-    let mut listener = Listener::new(&mosquitto);
+    let mut stage = Stage::new();
     let (_open, target) = open_port();
-    let line = format!("--agent paris --format swarming --once {target}");
-    let _agent = Agent::new(&[&mosquitto.url()], folder.path(), &line);
-    let (_, payload) = listener.next("ping/");
+    let _agent = stage.paris(&format!("--format swarming --once {target}"));
+    let (_, payload) = stage.listener.next("ping/");
     let text = String::from_utf8(payload).unwrap();
     assert!(text.starts_with(r#"["paris","ok",{"Error":null,"loss":0.0,"Round trip":["#), "{text}");
-    let (_, bye) = listener.next("bye/");
+    let (_, bye) = stage.listener.next("bye/");
     assert_eq!(decode(Kind::Bye, &bye).unwrap().header.sequence, Some(1), "the beat was 0");
 }
 

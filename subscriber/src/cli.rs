@@ -60,7 +60,7 @@ pub struct WatchArgs {
     pub influx: Option<String>,
     #[arg(long, value_name = "URL", help = INDEX_HELP)]
     pub index: Option<String>,
-    /// Stand by for the subscriber whose page is at this address: ship to InfluxDB only while that one does not.
+    /// Stand by for the subscriber whose page is at this address: ship to InfluxDB and to an index only while that one does not.
     #[arg(long, value_name = "URL")]
     pub standby_for: Option<String>,
     /// The silence that is allowed, or "adaptive": learned from each publisher's own gaps [default: 50s].

@@ -139,8 +139,11 @@ impl Settings {
         let influx = args.influx.as_ref().or(file.influx.as_ref());
         let index = args.index.as_ref().or(file.index.as_ref());
         let standby_for = args.standby_for.as_ref().or(file.standby_for.as_ref());
-        if let Some(url) = standby_for.filter(|_| influx.is_none()) {
-            bail!("standby_for {url:?} says who ships to InfluxDB, and there is none: give --influx URL, the leader's");
+        if let Some(url) = standby_for.filter(|_| influx.is_none() && index.is_none()) {
+            bail!(
+                "standby_for {url:?} says who ships to InfluxDB and to an index, and there is neither: give --influx URL or \
+                 --index URL, the leader's"
+            );
         }
         let sync = args.sync.as_ref().or(file.sync.as_ref());
         let max_publishers = file.max_publishers.unwrap_or(1_000_000);

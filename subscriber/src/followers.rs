@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::follower::{self, Follower, Following};
 use crate::index::Index;
 use crate::influx::Influx;
-use crate::standby::Standing;
+use crate::standby::Standings;
 use crate::store::Store;
 
 /// Those that are set, not yet at work.
@@ -24,10 +24,10 @@ impl Followers {
     ///
     /// # Errors
     /// When a file can't be opened, or one that is named in the settings can't be used.
-    pub fn open(settings: &Settings, log_dir: &Path, standing: &Standing) -> anyhow::Result<Self> {
+    pub fn open(settings: &Settings, log_dir: &Path, standings: &Standings) -> anyhow::Result<Self> {
         let store = (!settings.log_only).then(|| Store::open(&settings.store)).transpose()?;
-        let influx = settings.influx.clone().map(|config| Influx::open(config, log_dir, standing.clone()));
-        let index = settings.index.clone().map(|config| Index::open(config, log_dir));
+        let influx = settings.influx.clone().map(|config| Influx::open(config, log_dir, standings.influx.clone()));
+        let index = settings.index.clone().map(|config| Index::open(config, log_dir, standings.index.clone()));
         Ok(Self { store, influx: influx.transpose()?, index: index.transpose()? })
     }
 

@@ -206,8 +206,9 @@ pub fn router(dir: &Path, max_publishers: usize) -> anyhow::Result<axum::Router>
         drop(following);
     });
     let history = History::new(&store_path, Duration::from_secs(10));
-    let (link, past, standing) = (LinkIndex(0), Arc::clone(&history), crate::standby::alone());
-    let joints = Joints { board, metrics, commands, incoming, link, history: past, standing };
+    let (link, past) = (LinkIndex(0), Arc::clone(&history));
+    let standings = crate::standby::Standings::alone();
+    let joints = Joints { board, metrics, commands, incoming, link, history: past, standings };
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     Ok(http::open_router(joints).layer(axum::Extension(ConnectInfo(peer))))
 }

@@ -33,6 +33,7 @@ mod refusals;
 mod run;
 mod saving;
 mod secret;
+mod server_url;
 mod service;
 mod sets;
 mod simulate;

@@ -108,7 +108,11 @@ impl Metrics {
                 "follower",
             ),
             streams: maker.gauge("http_event_streams", "Readers of the event stream."),
-            parts: maker.gauges("shipping_part", "1 for the part it has in shipping to InfluxDB.", "part"),
+            parts: maker.gauges(
+                "shipping_part",
+                "1 for the part it has in shipping to InfluxDB, or else to an index.",
+                "part",
+            ),
         };
         Self(Arc::new(All { registry, flips, lateness, figures: Mutex::new(figures) }))
     }

@@ -82,11 +82,12 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let log_dir = settings.log_dir();
     let memory = Memory::in_dir(&log_dir);
     let kept = memory.load()?;
-    let standing = match settings.standby_for.clone() {
-        Some(config) => standby::start(config, &log_dir)?,
-        None => standby::alone(),
+    let wanted = standby::Wanted { influx: settings.influx.is_some(), index: settings.index.is_some() };
+    let standings = match settings.standby_for.clone() {
+        Some(config) => standby::start(config, &log_dir, wanted)?,
+        None => standby::Standings::alone(),
     };
-    let followers = Followers::open(&settings, &log_dir, &standing)?;
+    let followers = Followers::open(&settings, &log_dir, &standings)?;
     let reaches = kept.as_ref().map_or(Position::START, |kept| kept.last().position());
     let not_before = followers.furthest().max(reaches);
     let log = open_log(&log_dir, &settings, not_before)?;
@@ -139,7 +140,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     );
     let link = LinkIndex(u16::try_from(settings.from.len()).context("links")?);
     let history = History::new(&settings.store, report_every);
-    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history, standing };
+    let joints = |board| Joints { board, metrics, commands, incoming: sender.clone(), link, history, standings };
     let server = listener.zip(board.clone()).map(|(listener, board)| listener.serve(joints(board)));
     let server = server.transpose()?;
     drop(sender);

@@ -61,7 +61,7 @@ pub enum TransportError {
         /// What is wrong, with the file's name.
         reason: String,
     },
-    /// The MQTT broker doesn't let us in: a wrong user or password, or no right to connect.
+    /// The MQTT broker doesn't let us in, and never did: a wrong user or password, or no right to connect.
     #[error("{place}: the broker refuses to let us in: {reason}")]
     Refused {
         /// The endpoint, without its password.

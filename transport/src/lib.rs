@@ -44,7 +44,7 @@ pub fn publish(endpoint: &Endpoint, options: PublishOptions) -> Result<Box<dyn O
 /// Opens a publisher's end over several MQTT brokers, of which it is connected to one at a time: the first that lets it in, in
 /// the order given. When that one is gone it goes on to the next at once, and from the last to the first, and sends again what
 /// the old one had not acknowledged; once none could be reached it waits before it tries them again. One that refuses a
-/// password is let be for a minute.
+/// password is let be for a minute; that all refuse it is an error only where none has let this end in before.
 ///
 /// # Errors
 /// What trying again can't mend: no broker, or one whose URL is not MQTT; a file of its TLS that can't be used; options that

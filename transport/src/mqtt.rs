@@ -31,6 +31,9 @@ pub(crate) use subscriber::subscribe;
 /// Where the password is looked for when the URL has a user without one.
 const PASSWORD_VARIABLE: &str = "LASTBEAT_MQTT_PASSWORD";
 
+/// However rarely somebody is to be heard, a link that is dead is left after three times as long.
+const LONGEST_KEEPALIVE: Duration = Duration::from_mins(1);
+
 /// What one end asks of the client library.
 struct Wanted {
     client_id: String,

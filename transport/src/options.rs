@@ -12,7 +12,8 @@ pub struct PublishOptions {
     /// Topic and payload that an MQTT broker sends when it loses this publisher without a goodbye. ZeroMQ has no such
     /// thing and ignores it.
     pub will: Option<(String, Vec<u8>)>,
-    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT takes three times as long, 0.6 s at least.
+    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT takes three times as long, 0.6 s to
+    /// 3 min.
     pub keepalive: Duration,
     /// Most messages held here for a receiver that is slow (ZeroMQ, each peer) or has not acknowledged (MQTT); from
     /// there on nothing is taken. What ZeroMQ holds at the moment a link breaks is lost, so more is not better.
@@ -43,7 +44,8 @@ impl Default for PublishOptions {
 pub struct SubscribeOptions {
     /// Names this subscriber to an MQTT broker, which keeps what arrives while it is away under this name.
     pub client: String,
-    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT takes three times as long, 0.6 s at least.
+    /// How soon a dead link is noticed, about a fifth of the threshold. MQTT takes three times as long, 0.6 s to
+    /// 3 min.
     pub keepalive: Duration,
     /// What to receive: a topic that ends in a slash stands for all that begin with it, any other for itself alone.
     pub topics: Vec<String>,

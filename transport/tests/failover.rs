@@ -13,7 +13,7 @@ mod mosquitto;
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv6Addr, TcpListener, TcpStream},
     process::Command,
     thread,
     time::Duration,
@@ -21,17 +21,23 @@ use std::{
 
 use certificates::{Authority, Certificate, shown};
 use lastbeat_host::Clock;
-use lastbeat_transport::{Endpoint, Outbound, PublishOptions, Told, TransportError, publish_to_one_of};
+use lastbeat_transport::{Endpoint, Handed, Outbound, PublishOptions, Told, TransportError, publish_to_one_of};
 use listener::{KEEPALIVE, Listener, PATIENCE, endpoint, send};
 use log::Log;
-use mosquitto::{Mosquitto, mosquitto_pub};
+use mosquitto::{Mosquitto, Port, mosquitto_pub};
 use rustix::process::Signal;
 
 fn options(client: &str) -> PublishOptions {
     PublishOptions { client: client.to_owned(), keepalive: KEEPALIVE, ..PublishOptions::default() }
 }
 
+fn listen(url: &str, client: &str, topics: &[&str]) -> Listener {
+    Log::start();
+    Listener::new(url, client, topics)
+}
+
 fn open(urls: &[&str], options: PublishOptions) -> Box<dyn Outbound> {
+    Log::start();
     let endpoints: Vec<Endpoint> = urls.iter().map(|url| endpoint(url)).collect();
     publish_to_one_of(&endpoints, options).unwrap()
 }
@@ -48,19 +54,18 @@ fn wait_for_peer(publisher: &dyn Outbound, url: &str) {
     until(url, || publisher.peer().as_deref() == Some(url));
 }
 
-/// A URL that nobody listens at.
-fn away() -> String {
-    format!("mqtt://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
-}
-
 /// A broker that lets in "kim" with the password "right" only.
 fn with_password(extra: &str) -> Mosquitto {
     let mut mosquitto = Mosquitto::new(&format!("password_file {{folder}}/passwords\n{extra}"));
-    let passwords = mosquitto.folder().join("passwords");
-    let made = Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&passwords).args(["kim", "right"]).status();
-    assert!(made.expect("this test needs mosquitto_passwd: install Debian's package mosquitto").success());
+    set_password(&mosquitto, "right");
     mosquitto.start();
     mosquitto
+}
+
+fn set_password(mosquitto: &Mosquitto, password: &str) {
+    let passwords = mosquitto.folder().join("passwords");
+    let made = Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&passwords).args(["kim", password]).status();
+    assert!(made.expect("this test needs mosquitto_passwd: install Debian's package mosquitto").success());
 }
 
 fn as_kim(mosquitto: &Mosquitto, password: &str) -> String {
@@ -71,7 +76,9 @@ fn as_kim(mosquitto: &Mosquitto, password: &str) -> String {
 fn the_first_that_is_there_is_used_and_each_move_is_logged_once_with_its_reason() {
     let log = Log::start();
     let mut brokers = [Mosquitto::new(""), Mosquitto::new("")];
-    let (away, first, second) = (away(), brokers[0].url(), brokers[1].url());
+    // Nobody listens there.
+    let nowhere = Port::new();
+    let (away, first, second) = (nowhere.url(), brokers[0].url(), brokers[1].url());
     let mut publisher = open(&[&away, &first, &second], options("moves"));
     assert_eq!(publisher.peer(), None);
     wait_for_peer(&*publisher, &first);
@@ -101,7 +108,7 @@ fn nothing_taken_is_lost_while_brokers_stop_and_start_again() {
     const MESSAGES: u32 = 3_000;
     let mut brokers = [Mosquitto::new(""), Mosquitto::new(""), Mosquitto::new("")];
     let urls = [brokers[0].url(), brokers[1].url(), brokers[2].url()];
-    let mut listeners = urls.each_ref().map(|url| Listener::new(url, "moves", &[]));
+    let mut listeners = urls.each_ref().map(|url| listen(url, "moves", &[]));
     listeners.iter_mut().for_each(Listener::wait_for_up);
     let mut publisher = open(&urls.each_ref().map(String::as_str), options("lossless"));
     let mut used = BTreeSet::new();
@@ -135,7 +142,7 @@ fn a_broker_that_freezes_is_left_for_the_next_and_what_it_had_not_acknowledged_g
     let log = Log::start();
     let brokers = [Mosquitto::new(""), Mosquitto::new("")];
     let (first, second) = (brokers[0].url(), brokers[1].url());
-    let mut listener = Listener::new(&second, "frozen", &[]);
+    let mut listener = listen(&second, "frozen", &[]);
     listener.wait_for_up();
     let mut publisher = open(&[&first, &second], options("frozen"));
     wait_for_peer(&*publisher, &first);
@@ -185,6 +192,22 @@ fn when_all_refuse_that_is_an_error_which_names_them() {
     assert!(urls.iter().all(|url| said.contains(&url.replace(":wrong", ""))), "{said}");
     assert!(said.contains("return code 5") && !said.contains("wrong"), "{said}");
     assert_eq!(publisher.peer(), None);
+}
+
+#[test]
+fn who_was_let_in_once_goes_on_trying_when_all_refuse_later() {
+    let log = Log::start();
+    let mut broker = with_password("");
+    let url = as_kim(&broker, "right");
+    let shown = url.replace(":right", "");
+    let mut publisher = open(&[&url], options("refused-later"));
+    wait_for_peer(&*publisher, &shown);
+    broker.terminate();
+    set_password(&broker, "another");
+    broker.start();
+    until("it is refused", || !log.lines(&[&shown, "refuses to let us in", "trying again"]).is_empty());
+    until("there is no link", || publisher.peer().is_none());
+    assert_eq!(publisher.try_send("sensor/1", b"").unwrap(), Handed::NotNow);
 }
 
 /// A broker with this certificate.
@@ -291,17 +314,37 @@ fn a_broker_that_is_not_available_is_left_for_the_next_and_its_return_code_is_to
     let log = Log::start();
     let unavailable = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("mqtt://{}", unavailable.local_addr().unwrap());
-    let asked = thread::spawn(move || {
-        let (mut client, _) = unavailable.accept().unwrap();
-        client.read_exact(&mut [0; 2]).unwrap();
-        client.write_all(&[0x20, 2, 0, 3]).unwrap();
-    });
+    let asked = thread::spawn(move || refuse_for_now(&unavailable));
     let broker = Mosquitto::new("");
     let publisher = open(&[&url, &broker.url()], options("unavailable"));
     wait_for_peer(&*publisher, &broker.url());
     asked.join().unwrap();
     let lines = log.lines(&[&format!("no link with {url}: "), "return code 3"]);
     assert_eq!(lines.len(), 1, "{:?}", log.lines(&[&url]));
+}
+
+/// Tells one client that the server is not available.
+fn refuse_for_now(broker: &TcpListener) {
+    let (mut client, _) = broker.accept().unwrap();
+    let mut head = [0; 2];
+    client.read_exact(&mut head).unwrap();
+    client.read_exact(&mut vec![0; head[1].into()]).unwrap();
+    client.write_all(&[0x20, 2, 0, 3]).unwrap();
+    // It hangs up first.
+    client.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn why_there_is_no_link_is_told_once_however_often_it_is_tried() {
+    let log = Log::start();
+    let unavailable = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", unavailable.local_addr().unwrap());
+    let publisher = open(&[&url], options("often"));
+    (0..4).for_each(|_| refuse_for_now(&unavailable));
+    until("it is told", || log.lines(&[&url, "return code 3"]).len() > 2);
+    let told = log.lines(&["WARN", &url]);
+    assert!(told.len() == 1 && told[0].contains("return code 3"), "{told:?}");
+    drop(publisher);
 }
 
 /// Answers one client, and refuses each subscription.
@@ -346,7 +389,7 @@ fn a_broker_that_does_not_let_us_listen_is_published_to() {
 fn the_will_goes_with_each_connection() {
     let mut brokers = [Mosquitto::new(""), Mosquitto::new("")];
     let (first, second) = (brokers[0].url(), brokers[1].url());
-    let mut listener = Listener::new(&second, "will", &["rip/"]);
+    let mut listener = listen(&second, "will", &["rip/"]);
     listener.wait_for_up();
     let with_will = PublishOptions { will: Some(("rip/vanishes".to_owned(), b"will".to_vec())), ..options("vanishes") };
     let publisher = open(&[&first, &second], with_will);
@@ -362,12 +405,13 @@ fn the_will_goes_with_each_connection() {
 
 #[test]
 fn brokers_may_have_addresses_of_both_kinds_and_names_that_do_not_exist() {
-    let port = TcpListener::bind("[::1]:0").expect("this test needs IPv6 on the loopback").local_addr().unwrap().port();
-    let mut six = Mosquitto::new(&format!("listener {port} ::1"));
+    // This test needs IPv6 on the loopback.
+    let port = Port::of(Ipv6Addr::LOCALHOST);
+    let mut six = Mosquitto::new(&format!("listener {} ::1", port.number()));
     let mut four = Mosquitto::new("");
-    let (url_six, url_four) = (format!("mqtt://[::1]:{port}"), four.url());
+    let (url_six, url_four) = (port.url(), four.url());
     // Its second port is open a moment later than its first.
-    let listens_on_six = || until("it listens", || TcpStream::connect(("::1", port)).is_ok());
+    let listens_on_six = || until("it listens", || TcpStream::connect(("::1", port.number())).is_ok());
     listens_on_six();
     let mut publisher = open(&["mqtt://no-such-host.invalid", &url_six, &url_four], options("six"));
     wait_for_peer(&*publisher, &url_six);

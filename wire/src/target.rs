@@ -1,6 +1,6 @@
 //! [`Target`]: what the agents of a swarm measure: a host, a port, a page.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -30,7 +30,7 @@ pub enum Probe {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("target {target:?}: {reason}")]
 pub struct InvalidTarget {
-    /// The text, cut after 64 characters.
+    /// The text without a password, cut after 64 characters.
     pub target: String,
     /// What is wrong with it.
     pub reason: &'static str,
@@ -53,17 +53,13 @@ impl Target {
     pub const MAX_BYTES: usize = 200;
 
     /// Every target of a list that is parted by white space, as it is sent to [`WATCH_TOPIC`](crate::WATCH_TOPIC), each once
-    /// and in order; and what in it is none.
+    /// and in order; and what in it is none, likewise.
     pub fn list(text: &str) -> (Vec<Self>, Vec<InvalidTarget>) {
         let (mut targets, mut refused) = (Vec::new(), Vec::new());
         let mut known = std::collections::HashSet::new();
-        for word in text.split_whitespace() {
-            match word.parse::<Self>() {
-                Ok(target) => {
-                    if known.insert(target.clone()) {
-                        targets.push(target);
-                    }
-                }
+        for word in text.split_whitespace().filter(|word| known.insert(*word)) {
+            match word.parse() {
+                Ok(target) => targets.push(target),
                 Err(error) => refused.push(error),
             }
         }
@@ -172,6 +168,9 @@ fn check(text: &str) -> Result<(), &'static str> {
         return Err("has a character that is not printable ASCII (write a name of another script in its xn-- form)");
     }
     let (_, host, port, path) = split(text);
+    if text.find('@').is_some_and(|at| at < text.len() - path.len()) {
+        return Err("has a user or a password in it");
+    }
     if text.contains("://") && !text.starts_with("http://") && !text.starts_with("https://") {
         return Err("is a URL of neither http:// nor https://");
     }
@@ -192,17 +191,24 @@ fn check(text: &str) -> Result<(), &'static str> {
     } else if host.len() > 253 || !host.strip_suffix('.').unwrap_or(host).split('.').all(is_label) {
         return Err("is neither a host name nor an address");
     }
-    match port.map(str::parse::<u16>) {
-        None => Ok(()),
-        Some(Ok(port)) if port > 0 => Ok(()),
-        Some(_) => Err("has a port that is no number from 1 to 65535"),
-    }
+    let is_number =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port > 0);
+    if port.is_none_or(is_number) { Ok(()) } else { Err("has a port that is no number from 1 to 65535") }
 }
 
 /// One level of a host's name; underscores are seen in the wild. One that begins with `-` would be an option to a program.
 fn is_label(label: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=63).contains(&label.len()) && label.bytes().all(is_good) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+/// Without what may be a password.
+fn shown(text: &str) -> Cow<'_, str> {
+    let login = text.find("://").map_or(0, |scheme| scheme + 3);
+    match text[login..].rfind('@') {
+        Some(at) => format!("{}***{}", &text[..login], &text[login + at..]).into(),
+        None => text.into(),
+    }
 }
 
 /// `None` where a `%` is not followed by two hexadecimal digits, or what they say is no ASCII.
@@ -225,7 +231,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         match check(text) {
             Ok(()) => Ok(Self(text.into())),
-            Err(reason) => Err(InvalidTarget { target: text.chars().take(64).collect(), reason }),
+            Err(reason) => Err(InvalidTarget { target: shown(text).chars().take(64).collect(), reason }),
         }
     }
 }
@@ -289,6 +295,7 @@ mod tests {
             ("a.example:0", "port"),
             ("a.example:https", "port"),
             ("a.example:70000", "port"),
+            ("a.example:+80", "port"),
             (":80", "neither a host name"),
             ("fe80::1%eth0", "IPv6"),
             ("[::1", "IPv6"),
@@ -311,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for text in
+            ["https://kim:secret@a.example/", "http://kim@a.example", "kim:secret@a.example", "http://k:se/secret@a"]
+        {
+            let error = text.parse::<Target>().unwrap_err();
+            assert!(!error.to_string().contains("secret") && error.target.contains("***@a"), "{error}");
+        }
+        let error = "https://kim:secret@a.example/".parse::<Target>().unwrap_err().to_string();
+        assert_eq!(error, r#"target "https://***@a.example/": has a user or a password in it"#);
+        assert_eq!(target("https://a.example/@x").path(), "/@x");
+    }
+
+    #[test]
     fn a_topic_is_one_level_and_comes_back() {
         assert_eq!(target("a.example").topic(), "ping/a.example");
         assert_eq!(target("https://a.example/100%25+#$").topic(), "ping/https:%2F%2Fa.example%2F100%2525%2B%23%24");
@@ -325,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_list_gives_each_once_and_names_what_is_none() {
-        let (targets, refused) = Target::list(" a.example\tb.example:80\n a.example -c ");
+        let (targets, refused) = Target::list(" a.example\tb.example:80\n a.example -c -c ");
         assert_eq!(targets, [target("a.example"), target("b.example:80")]);
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].target, "-c");

@@ -30,15 +30,26 @@ pub struct PingSource {
     agent: String,
     network: Option<String>,
     form: ResultForm,
-    /// What the broker told last.
-    told: Option<Vec<Target>>,
+    /// The list that the broker told last, as it was told.
+    told: Option<Vec<u8>>,
+    /// It has not been heeded yet.
+    is_news: bool,
     current: Option<(Target, Fields<'static>)>,
 }
 
 impl PingSource {
     /// Of an agent; new targets are kept in `list`.
     pub fn new(measuring: Measuring, list: List, agent: String, network: Option<String>, form: ResultForm) -> Self {
-        Self { measuring, list, agent, network, form, told: None, current: None }
+        Self { measuring, list, agent, network, form, told: None, is_news: false, current: None }
+    }
+
+    /// Measures what the latest list says; whatever came before it at once is passed over.
+    fn heed(&mut self) {
+        let Some(told) = self.told.as_ref().filter(|_| std::mem::take(&mut self.is_news)) else { return };
+        let targets = list::parse(told, WATCH_TOPIC);
+        tracing::info!("the broker tells what to measure: {} targets", targets.len());
+        self.list.save(&targets);
+        self.measuring.replace(targets);
     }
 
     fn take(&mut self, measured: Measured) {
@@ -50,6 +61,7 @@ impl PingSource {
 
 impl Source for PingSource {
     fn advance(&mut self, _now: Now) -> anyhow::Result<Step> {
+        self.heed();
         Ok(match self.measuring.next()? {
             Fetched::Result(measured) => {
                 self.take(measured);
@@ -81,16 +93,8 @@ impl Source for PingSource {
 
     /// The broker says the list again whenever the link is back; only another one is news.
     fn told(&mut self, told: &Told) {
-        if told.topic != WATCH_TOPIC {
-            return;
+        if told.topic == WATCH_TOPIC && self.told.as_ref() != Some(&told.payload) {
+            (self.told, self.is_news) = (Some(told.payload.clone()), true);
         }
-        let targets = list::parse(&told.payload, WATCH_TOPIC);
-        if self.told.as_ref() == Some(&targets) {
-            return;
-        }
-        tracing::info!("the broker tells what to measure: {} targets", targets.len());
-        self.list.save(&targets);
-        self.measuring.replace(targets.clone());
-        self.told = Some(targets);
     }
 }

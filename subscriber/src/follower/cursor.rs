@@ -1,27 +1,10 @@
-//! [`Cursor`]: how far a server has taken the log, in a small file beside it: [`CursorFile`].
+//! [`CursorFile`]: how far a server has taken the log, in a small file beside it.
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use lastbeat_host::Clock;
 use lastbeat_log::Position;
-use lastbeat_wire::Monotonic;
 use serde::{Deserialize, Serialize};
-
-const SAVE_EVERY: Duration = Duration::from_secs(1);
-
-/// The cursor of one target.
-#[derive(Debug)]
-pub struct Cursor {
-    file: CursorFile,
-    /// The server has taken all before this.
-    pub taken: Position,
-    /// What the file says.
-    pub saved: Position,
-    /// When it is to be saved next.
-    pub save_due: Monotonic,
-}
 
 /// The file that holds the cursor of one target.
 #[derive(Debug)]
@@ -37,30 +20,6 @@ struct Content {
     /// A cursor says nothing about another server.
     target: String,
     position: u64,
-}
-
-impl Cursor {
-    /// As the file says.
-    pub fn begin(file: CursorFile, saved: Position, now: Monotonic) -> Self {
-        Self { file, taken: saved, saved, save_due: now }
-    }
-
-    /// Whether the file says less than was taken.
-    pub fn is_unsaved(&self) -> bool {
-        self.saved != self.taken
-    }
-
-    /// Writes the cursor into its file; if that fails, the next save may succeed, and until then nothing leaves the log.
-    pub fn save(&mut self) {
-        if !self.is_unsaved() {
-            return;
-        }
-        match self.file.save(self.taken) {
-            Ok(()) => self.saved = self.taken,
-            Err(error) => tracing::warn!(%error, "{}: cannot save its cursor", self.file.follower),
-        }
-        self.save_due = Clock.now().monotonic.plus(SAVE_EVERY);
-    }
 }
 
 impl CursorFile {

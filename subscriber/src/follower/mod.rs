@@ -14,6 +14,7 @@ pub mod backoff;
 pub mod catch_up;
 #[cfg(test)]
 pub mod conformance;
+pub mod course;
 pub mod cursor;
 pub mod refused;
 pub mod telling;

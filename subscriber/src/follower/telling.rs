@@ -23,6 +23,11 @@ impl Telling {
         Self { follower, target, lag }
     }
 
+    /// Whose lag it is.
+    pub fn follower(&self) -> &'static str {
+        self.follower
+    }
+
     /// Changes what is told.
     pub fn tell(&self, change: impl FnOnce(&mut Lag)) {
         self.lag.send_modify(change);

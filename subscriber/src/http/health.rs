@@ -58,7 +58,7 @@ pub async fn turns(api: &Api) -> bool {
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain")))]
 pub async fn metrics(State(api): State<Api>) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
-    let text = api.metrics.text(&api.board, api.streams.open(), api.standing.borrow().part);
+    let text = api.metrics.text(&api.board, api.streams.open(), api.standings.part());
     let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

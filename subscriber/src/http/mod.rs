@@ -38,7 +38,7 @@ use crate::board::Board;
 use crate::command::Command;
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::standby::Standing;
+use crate::standby::Standings;
 pub use config::{HttpConfig, HttpFile};
 use connection::Gate;
 use events::Streams;
@@ -69,7 +69,7 @@ struct Api {
     incoming: mpsc::Sender<Incoming>,
     link: LinkIndex,
     history: Arc<History>,
-    standing: Standing,
+    standings: Standings,
     streams: Streams,
     stop: CancellationToken,
 }
@@ -97,7 +97,7 @@ pub struct Joints {
     /// The store's past.
     pub history: Arc<History>,
     /// The part this subscriber has in shipping.
-    pub standing: Standing,
+    pub standings: Standings,
 }
 
 /// A server at work.
@@ -146,9 +146,9 @@ impl Listener {
         }
         let stop = CancellationToken::new();
         let handle = axum_server::Handle::new();
-        let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
+        let Joints { board, metrics, commands, incoming, link, history, standings } = joints;
         let streams = Streams::among(most_connections());
-        let api = Api { board, metrics, commands, incoming, link, history, standing, streams, stop: stop.clone() };
+        let api = Api { board, metrics, commands, incoming, link, history, standings, streams, stop: stop.clone() };
         let app = routes::router(api, access::Access::new(config.credentials));
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -212,10 +212,10 @@ impl Api {
 
 /// All routes without a login, and without a server before them.
 pub fn open_router(joints: Joints) -> axum::Router {
-    let Joints { board, metrics, commands, incoming, link, history, standing } = joints;
+    let Joints { board, metrics, commands, incoming, link, history, standings } = joints;
     let streams = Streams::among(most_connections());
     let stop = CancellationToken::new();
-    let api = Api { board, metrics, commands, incoming, link, history, standing, streams, stop };
+    let api = Api { board, metrics, commands, incoming, link, history, standings, streams, stop };
     routes::router(api, access::Access::new(config::Credentials::default()))
 }
 

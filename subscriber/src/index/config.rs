@@ -6,6 +6,7 @@ use url::Url;
 
 use super::name::{IndexName, InvalidName};
 use crate::secret::Secret;
+use crate::server_url::{InvalidUrl, ServerUrl};
 
 /// The variable that holds the password of the user in the URL.
 pub const PASSWORD_VARIABLE: &str = "LASTBEAT_INDEX_PASSWORD";
@@ -40,13 +41,8 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not a URL.
-    #[error("index URL {url:?}: {reason}")]
-    Url {
-        /// As it was given, without a password.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("index {0}")]
+    Url(#[from] InvalidUrl),
     /// The name of the index.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -68,34 +64,21 @@ impl IndexConfig {
 
     /// Parses a URL; `secret` looks a variable up.
     pub fn parse(text: &str, secret: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad(text, "is neither http:// nor https://"));
-        }
-        if url.password().is_some() {
-            // A command line can be read by everyone on the machine.
-            return Err(bad("***", &format!("holds a password; put it into {PASSWORD_VARIABLE}")));
-        }
+        let url = ServerUrl::parse(text, PASSWORD_VARIABLE)?;
         let (mut index, mut ca) = (IndexName::default(), None);
-        for (name, value) in url.query_pairs() {
-            match &*name {
+        for (name, value) in &url.query {
+            match name.as_str() {
                 "index" => index = value.parse()?,
-                "ca" if url.scheme() == "https" && !value.is_empty() => ca = Some(PathBuf::from(&*value)),
-                "ca" => return Err(bad(text, "ca names a file, and is for https")),
-                other => return Err(bad(text, &format!("{other:?} is none of index, ca"))),
+                "ca" => ca = Some(url.authorities(value)?),
+                other => return Err(url.invalid(&format!("{other:?} is none of index, ca")).into()),
             }
         }
-        let user = url::form_urlencoded::parse(url.username().replace('+', "%2B").as_bytes())
-            .next()
-            .map(|(name, _)| name.into_owned());
-        url.set_query(None);
-        url.set_fragment(None);
-        let _ = url.set_username("");
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
+        let mut base = url.base;
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
         }
-        let access = access(&url, user, secret)?;
-        Ok(Self { base: url, index, ca, access })
+        let access = access(&base, url.user, secret)?;
+        Ok(Self { base, index, ca, access })
     }
 
     /// What tells this target from others, for logs and for the cursor: no secret in it.
@@ -124,10 +107,6 @@ fn access(base: &Url, user: Option<String>, secret: impl Fn(&str) -> Option<Stri
     }
 }
 
-fn bad(url: &str, reason: &str) -> ConfigError {
-    ConfigError::Url { url: url.to_owned(), reason: reason.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,9 +129,9 @@ mod tests {
 
     #[test]
     fn who_asks_is_a_user_or_a_key_and_never_shown() {
-        let user = parse("http://me%40home@h:9200/?index=swarm", PASSWORD_VARIABLE).unwrap();
+        let user = parse("http://me%40home&+co@h:9200/?index=swarm", PASSWORD_VARIABLE).unwrap();
         assert!(
-            matches!(&user.access, Access::User(name, secret) if name == "me@home" && secret.reveal() == "hunter2")
+            matches!(&user.access, Access::User(name, secret) if name == "me@home&+co" && secret.reveal() == "hunter2")
         );
         let key = parse("https://h/?ca=/etc/ca.pem", API_KEY_VARIABLE).unwrap();
         assert!(matches!(&key.access, Access::ApiKey(secret) if secret.reveal() == "hunter2"));
@@ -172,6 +151,10 @@ mod tests {
             ("http://h?indices=x", "", "\"indices\" is none of"),
             ("http://h?index=Swarm", "", "index \"Swarm\": begins with"),
             ("http://h?ca=x", "", "is for https"),
+            ("http://me:hunter2@h:port", "", "invalid port"),
+            ("ftp://me:hunter2@h", "", "neither http"),
+            ("me:hunter2@h:9200", "", "neither http"),
+            ("http://me:hunter2@@h:x", "", "invalid port"),
         ] {
             let error = parse(url, variable).unwrap_err();
             assert!(error.contains(reason) && !error.contains("hunter2"), "{url}: {error}");

@@ -1,11 +1,11 @@
 //! [`Delivery`]: sends documents until the server has taken them, but for those that it refuses.
 
+use std::sync::Arc;
+
 use lastbeat_host::Clock;
-use tokio::sync::watch;
 
 use super::document::Document;
 use super::server::{Answer, Outcome, Server};
-use crate::follower::Lag;
 use crate::follower::backoff::{Backoff, LAST_HOPELESS_RETRY, LAST_RETRY};
 use crate::follower::refused::Refused;
 use crate::follower::telling::Telling;
@@ -14,8 +14,7 @@ use crate::follower::telling::Telling;
 #[derive(Debug)]
 pub struct Delivery {
     server: Server,
-    /// What is told of the follower.
-    pub telling: Telling,
+    telling: Arc<Telling>,
     refused: Refused,
     /// The index for which the template is known to be there.
     ready_for: Option<String>,
@@ -26,8 +25,7 @@ type Group = Vec<usize>;
 
 impl Delivery {
     /// Nothing is on its way yet.
-    pub fn new(server: Server, lag: watch::Sender<Lag>, refused: Refused) -> Self {
-        let telling = Telling::new("index", format!("index {}", server.target()), lag);
+    pub fn new(server: Server, telling: Arc<Telling>, refused: Refused) -> Self {
         Self { server, telling, refused, ready_for: None }
     }
 
@@ -50,9 +48,11 @@ impl Delivery {
                 Answer::TooLarge if group.len() == 1 => {
                     self.set_aside(batch, &[(group[0], "longer than the server takes".to_owned())]).await;
                 }
-                Answer::TooLarge => {
-                    let (first, second) = group.split_at(group.len() / 2);
-                    groups.extend([second.to_vec(), first.to_vec()]);
+                Answer::TooLarge => groups.extend(halves(&group)),
+                Answer::Away(reason) => {
+                    self.failed(Answer::<()>::Away(reason), &mut backoff).await;
+                    // It may have been too much for the time there is, or for something on the way that only cuts.
+                    groups.extend(halves(&group));
                 }
                 other => {
                     self.failed(other, &mut backoff).await;
@@ -60,6 +60,7 @@ impl Delivery {
                 }
             }
         }
+        self.telling.well();
     }
 
     /// Sees to it that the template is there: before the first document of an index, and after the server was away, for it may
@@ -87,6 +88,10 @@ impl Delivery {
             Answer::Away(reason) => {
                 self.ready_for = None;
                 (reason, LAST_RETRY, None)
+            }
+            Answer::NobodyBehind { reason, after } => {
+                self.ready_for = None;
+                (reason, LAST_RETRY, after)
             }
             Answer::Later { reason, after } => (reason, LAST_RETRY, after),
             Answer::Never(reason) => (reason, LAST_HOPELESS_RETRY, None),
@@ -156,4 +161,10 @@ impl Delivery {
             }
         }
     }
+}
+
+/// Two smaller groups, the one that is to be sent first last; of one document it is the one, beside none.
+fn halves(group: &[usize]) -> [Group; 2] {
+    let (first, second) = group.split_at(group.len().div_ceil(2));
+    [second.to_vec(), first.to_vec()]
 }

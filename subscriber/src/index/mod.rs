@@ -11,10 +11,14 @@
 //! there is ever changed: after a crash or a lost answer the cursor may always go back.
 
 mod config;
+#[cfg(test)]
+mod crashes;
 mod deliver;
 mod document;
 mod follow;
 mod identity;
+#[cfg(test)]
+mod measure;
 mod name;
 #[cfg(test)]
 mod rsyslog;

@@ -6,9 +6,11 @@
 //!
 //! (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>)
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::body::Bytes;
 use elasticsearch::auth::Credentials;
 use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::headers::RETRY_AFTER;
@@ -25,6 +27,10 @@ use super::template;
 use crate::influx::{chain, is_on_this_host};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// So long a server waits for a shard that is not there; then it says so, where by itself it would wait for as long as we do.
+const SHARD_TIMEOUT: &str = "30s";
+/// Most bytes of an answer that says how many it has. A document's part of it is some 200, its error a thousand or two.
+const ANSWER_BYTES: u64 = 64 << 20;
 /// Most of a reason that is kept.
 const REASON_CHARACTERS: usize = 1000;
 
@@ -35,8 +41,15 @@ pub enum Answer<T> {
     Taken(T),
     /// Too many bytes for one request.
     TooLarge,
-    /// Nobody answers there.
+    /// No answer came, or not all of it.
     Away(String),
+    /// Something answers in place of a server that is away.
+    NobodyBehind {
+        /// What was seen.
+        reason: String,
+        /// When it asks to be tried again.
+        after: Option<Duration>,
+    },
     /// Not now: it is overloaded, failing, or says what can't be understood.
     Later {
         /// What was seen.
@@ -62,10 +75,17 @@ pub enum Outcome {
 }
 
 /// A server to write to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Server {
     client: Elasticsearch,
     config: IndexConfig,
+}
+
+impl fmt::Debug for Server {
+    /// Without the client, which would show the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 #[derive(Deserialize)]
@@ -139,30 +159,60 @@ impl Server {
         let body = template::body(&self.config.index);
         let indices = self.client.indices();
         let request = indices.put_index_template(IndicesPutIndexTemplateParts::Name(&name)).body(body);
-        match request.send().await {
-            Ok(response) if response.status_code().is_success() => Answer::Taken(()),
-            Ok(response) => match judge(response).await {
-                Answer::Never(reason) => Answer::Never(format!("can't write the index template {name}: {reason}")),
-                other => other,
-            },
+        let answer = match request.send().await {
+            Ok(response) => self.body(&format!("_index_template/{name}"), response).await,
             Err(error) => Answer::Away(chain(&error)),
+        };
+        match answer {
+            Answer::Never(reason) => Answer::Never(format!("can't write the index template {name}: {reason}")),
+            other => other.map(drop),
         }
     }
 
     /// Writes documents, and says of each, in their order, what became of it.
     pub async fn bulk(&self, documents: &[&Document]) -> Answer<Vec<Outcome>> {
         let lines: Vec<&[u8]> = documents.iter().map(|document| &*document.lines).collect();
-        let response = match self.client.bulk(BulkParts::None).body(lines).send().await {
-            Ok(response) => response,
-            Err(error) => return Answer::Away(chain(&error)),
+        let answer = match self.client.bulk(BulkParts::None).timeout(SHARD_TIMEOUT).body(lines).send().await {
+            Ok(response) => self.body("_bulk", response).await,
+            Err(error) => Answer::Away(chain(&error)),
         };
-        let status = response.status_code();
-        if !status.is_success() {
+        match answer {
+            Answer::Taken(body) => outcomes(&body, documents),
+            other => other.map(|_| Vec::new()),
+        }
+    }
+
+    /// The body of a good answer to a request for this path.
+    async fn body(&self, path: &str, response: Response) -> Answer<Bytes> {
+        let mut url = response.url().clone();
+        url.set_query(None);
+        if self.config.base.join(path).is_ok_and(|asked| asked != url) {
+            // The client follows, and may have asked there for something else: after most redirects it gets instead of writing.
+            return Answer::Never(format!("it sends to {url}: name the server that answers there"));
+        }
+        if let Some(bytes) = response.content_length().filter(|bytes| *bytes > ANSWER_BYTES) {
+            return Answer::Later {
+                reason: format!("an answer of {bytes} bytes, more than {ANSWER_BYTES}"),
+                after: None,
+            };
+        }
+        if !response.status_code().is_success() {
             return judge(response).await;
         }
-        match response.bytes().await {
-            Ok(body) => outcomes(&body, documents),
-            Err(error) => Answer::Away(chain(&error)),
+        response.bytes().await.map_or_else(|error| Answer::Away(chain(&error)), Answer::Taken)
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer with something else taken in.
+    fn map<U>(self, taken: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Taken(before) => Answer::Taken(taken(before)),
+            Self::TooLarge => Answer::TooLarge,
+            Self::Away(reason) => Answer::Away(reason),
+            Self::NobodyBehind { reason, after } => Answer::NobodyBehind { reason, after },
+            Self::Later { reason, after } => Answer::Later { reason, after },
+            Self::Never(reason) => Answer::Never(reason),
         }
     }
 }
@@ -198,14 +248,22 @@ fn outcome(status: u16, error: &Value) -> Outcome {
         // Too many shards.
         "validation_exception",
     ];
+    // These have no type of their own.
+    const LACKING: [&str; 2] = ["no write index is defined for alias", "pipeline with id ["];
+    let is_of_the_index = || {
+        error["type"].as_str().is_some_and(|kind| OF_THE_INDEX.contains(&kind))
+            || error["reason"].as_str().is_some_and(|reason| LACKING.iter().any(|words| reason.starts_with(words)))
+    };
     let reason = || format!("{status}: {}", reason_of(error));
     match status {
         // Made by whoever sent it before: us.
         200..=299 | 409 => Outcome::Written,
-        429 | 500.. => Outcome::Later(reason()),
         401 | 403 | 404 => Outcome::Never(reason()),
-        _ if error["type"].as_str().is_some_and(|kind| OF_THE_INDEX.contains(&kind)) => Outcome::Never(reason()),
-        _ => Outcome::Refused(reason()),
+        400 if is_of_the_index() => Outcome::Never(reason()),
+        429 => Outcome::Later(reason()),
+        400..=499 => Outcome::Refused(reason()),
+        // 5xx, and what no server says of a document.
+        _ => Outcome::Later(reason()),
     }
 }
 
@@ -213,13 +271,15 @@ fn outcome(status: u16, error: &Value) -> Outcome {
 async fn judge<T>(response: Response) -> Answer<T> {
     let status = response.status_code();
     let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let after = after.map(Duration::from_secs);
     let body = response.text().await.unwrap_or_default();
     let error = serde_json::from_str::<Value>(&body).ok().map(|value| reason_of(&value["error"]));
     let reason = error.filter(|error| !error.is_empty()).unwrap_or_else(|| shortened(&body));
     let reason = if reason.is_empty() { status.to_string() } else { format!("{status}: {reason}") };
     match status.as_u16() {
         413 => Answer::TooLarge,
-        408 | 429 | 500.. => Answer::Later { reason, after: after.map(Duration::from_secs) },
+        502..=504 => Answer::NobodyBehind { reason, after },
+        408 | 429 | 500.. => Answer::Later { reason, after },
         _ => Answer::Never(reason),
     }
 }
@@ -236,8 +296,10 @@ fn reason_of(error: &Value) -> String {
     shortened(&text)
 }
 
+/// One line, of a bearable length, that can do nothing to a terminal.
 fn shortened(text: &str) -> String {
-    text.trim().chars().take(REASON_CHARACTERS).collect()
+    let words = text.split(|one: char| one.is_whitespace() || one.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(REASON_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -260,6 +322,10 @@ mod tests {
             (403, "security_exception", Outcome::Never(String::new())),
             (404, "index_not_found_exception", Outcome::Never(String::new())),
             (400, "validation_exception", Outcome::Never(String::new())),
+            // What no server says of a document.
+            (0, "", Outcome::Later(String::new())),
+            (100, "", Outcome::Later(String::new())),
+            (302, "", Outcome::Later(String::new())),
             (400, "mapper_parsing_exception", Outcome::Refused(String::new())),
             (400, "document_parsing_exception", Outcome::Refused(String::new())),
             (400, "illegal_argument_exception", Outcome::Refused(String::new())),
@@ -270,6 +336,23 @@ mod tests {
                 assert_eq!(reason, format!("400: {kind}: why: because"));
             }
         }
+    }
+
+    #[test]
+    fn what_an_alias_or_a_pipeline_lacks_is_no_fault_of_a_document() {
+        for reason in [
+            "no write index is defined for alias [swarm]. The write index may be explicitly disabled using is_write_index=false",
+            "pipeline with id [swarm] does not exist",
+        ] {
+            let found = outcome(400, &json!({ "type": "illegal_argument_exception", "reason": reason }));
+            assert_eq!(found, Outcome::Never(format!("400: illegal_argument_exception: {reason}")));
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_one_line_of_the_log() {
+        assert_eq!(shortened(" busy\r\n\u{1b}[31m now\u{7}\n"), "busy [31m now");
+        assert_eq!(shortened(&"x".repeat(5_000)).len(), 1_000);
     }
 
     #[test]

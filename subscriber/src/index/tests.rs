@@ -18,6 +18,7 @@ use super::{Index, IndexConfig};
 use crate::certificates::Authority;
 use crate::follower::conformance::{Row, Target, append_fields, conforms, open_log, time_of};
 use crate::follower::{Following, Lag, start};
+use crate::standby::alone;
 
 struct Cluster {
     server: StandIn,
@@ -52,7 +53,7 @@ impl Target for Cluster {
 
 /// A follower that knows no secret.
 fn index(url: &str, state: &Path) -> Index {
-    Index::open(IndexConfig::parse(url, |_| None).unwrap(), state).unwrap()
+    Index::open(IndexConfig::parse(url, |_| None).unwrap(), state, alone()).unwrap()
 }
 
 fn append_ping(log: &mut Log, number: i64) -> Row {
@@ -113,7 +114,7 @@ async fn who_asks_is_told_to_the_server_and_a_wrong_key_is_said_clearly_and_lose
     log.commit();
     let follower = |key: &str| {
         let secret = |name: &str| (name == "LASTBEAT_INDEX_API_KEY").then(|| key.to_owned());
-        Index::open(IndexConfig::parse(&server.url("swarm"), secret).unwrap(), dir.path()).unwrap()
+        Index::open(IndexConfig::parse(&server.url("swarm"), secret).unwrap(), dir.path(), alone()).unwrap()
     };
     let stop = CancellationToken::new();
     let mut following = start(follower("d3Jvbmc6a2V5"), log.handle().clone(), stop.clone()).unwrap();
@@ -137,8 +138,9 @@ async fn a_user_goes_in_with_a_password() {
     append_ping(&mut log, 1);
     let url = server.url("swarm").replace("http://", "http://me@");
     let config = IndexConfig::parse(&url, |name| name.ends_with("PASSWORD").then(|| "hunter2".to_owned())).unwrap();
-    let following = start(Index::open(config, dir.path()).unwrap(), log.handle().clone(), CancellationToken::new());
-    finish(following.unwrap(), log).await;
+    let follower = Index::open(config, dir.path(), alone()).unwrap();
+    assert!(!format!("{follower:?}").contains("hunter2"), "{follower:?}");
+    finish(start(follower, log.handle().clone(), CancellationToken::new()).unwrap(), log).await;
     assert_eq!(server.documents().len(), 1);
 }
 
@@ -170,7 +172,7 @@ fn an_authority_that_can_not_be_read_is_named() {
     std::fs::write(&path, "nonsense").unwrap();
     for path in [path.display().to_string(), "/no/such/ca.pem".to_owned()] {
         let config = IndexConfig::parse(&format!("https://127.0.0.1:1?ca={path}"), |_| None).unwrap();
-        let error = format!("{:#}", Index::open(config, dir.path()).unwrap_err());
+        let error = format!("{:#}", Index::open(config, dir.path(), alone()).unwrap_err());
         assert!(error.starts_with(&format!("the index option ca={path}: ")), "{error}");
     }
 }

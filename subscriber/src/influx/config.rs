@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use url::{Host, Url};
 
 use crate::secret::Secret;
+use crate::server_url::{InvalidUrl, ServerUrl, decoded};
 
 /// The variable that holds the password of an InfluxDB 1.x user.
 pub const PASSWORD_VARIABLE: &str = "LASTBEAT_INFLUX_PASSWORD";
@@ -50,13 +51,8 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not a URL.
-    #[error("InfluxDB URL {url:?}: {reason}")]
-    Url {
-        /// As it was given, without a password.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("InfluxDB {0}")]
+    Url(#[from] InvalidUrl),
     /// A secret that is needed is not in the environment.
     #[error("InfluxDB at {base}: {needed} needs {variable} in the environment")]
     Secret {
@@ -82,32 +78,22 @@ impl InfluxConfig {
 
     /// Parses a URL; `secret` looks a variable up.
     pub fn parse(text: &str, secret: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad(text, "is neither http:// nor https://"));
-        }
-        if url.password().is_some() {
-            // A command line can be read by everyone on the machine.
-            let reason = format!("holds a password; put it into {PASSWORD_VARIABLE}");
-            return Err(bad("***", &reason));
-        }
+        let given = ServerUrl::parse(text, PASSWORD_VARIABLE)?;
         let (mut org, mut bucket, mut retention, mut ca) = (None, None, None, None);
-        for (name, value) in url.query_pairs() {
-            let place = match &*name {
+        for (name, value) in &given.query {
+            let place = match name.as_str() {
                 "org" => &mut org,
                 "bucket" => &mut bucket,
                 "retention" => &mut retention,
-                "ca" if url.scheme() == "https" && !value.is_empty() => &mut ca,
-                "ca" => return Err(bad(text, "ca names a file, and is for https")),
-                other => return Err(bad(text, &format!("{other:?} is none of org, bucket, retention, ca"))),
+                "ca" => {
+                    ca = Some(given.authorities(value)?);
+                    continue;
+                }
+                other => return Err(given.invalid(&format!("{other:?} is none of org, bucket, retention, ca")).into()),
             };
-            *place = Some(value.into_owned());
+            *place = Some(value.clone());
         }
-        let ca = ca.map(PathBuf::from);
-        let user = decoded(url.username());
-        url.set_query(None);
-        url.set_fragment(None);
-        let _ = url.set_username("");
+        let (mut url, user) = (given.base.clone(), given.user.clone());
         let needs = |variable, base: &str, needed: String| {
             secret(variable).filter(|secret| !secret.is_empty()).map(Secret::new).ok_or(ConfigError::Secret {
                 base: base.to_owned(),
@@ -121,21 +107,22 @@ impl InfluxConfig {
                 let database = path.pop().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
                 url.set_path(&path.join("/"));
                 let base = url.as_str().trim_end_matches('/').to_owned();
-                let user = if user.is_empty() {
-                    None
-                } else {
+                let with_password = |user: String| {
                     let password = needs(PASSWORD_VARIABLE, &base, format!("user {user:?}"))?;
-                    Some((user, password))
+                    Ok::<_, ConfigError>((user, password))
                 };
+                let user = user.map(with_password).transpose()?;
                 Ok(Self { base, ca, access: Access::V1 { database, user, retention } })
             }
-            (Some(org), Some(bucket)) if retention.is_none() && user.is_empty() => {
+            (Some(org), Some(bucket)) if retention.is_none() && user.is_none() => {
                 let base = url.as_str().trim_end_matches('/').to_owned();
                 let token = needs(TOKEN_VARIABLE, &base, format!("bucket {bucket:?}"))?;
                 Ok(Self { base, ca, access: Access::V2 { org, bucket, token } })
             }
-            (Some(_), Some(_)) => Err(bad(text, "a user or retention goes with InfluxDB 1.x, org and bucket with 2.x")),
-            _ => Err(bad(text, "org and bucket come together")),
+            (Some(_), Some(_)) => {
+                Err(given.invalid("a user or retention goes with InfluxDB 1.x, org and bucket with 2.x").into())
+            }
+            _ => Err(given.invalid("org and bucket come together").into()),
         }
     }
 
@@ -159,16 +146,6 @@ pub fn is_on_this_host(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-fn bad(url: &str, reason: &str) -> ConfigError {
-    ConfigError::Url { url: url.to_owned(), reason: reason.to_owned() }
-}
-
-fn decoded(text: &str) -> String {
-    // `form_urlencoded` decodes percent signs; a plus is a plus outside of a query.
-    let text = text.replace('+', "%2B");
-    url::form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
 }
 
 #[cfg(test)]
@@ -226,6 +203,7 @@ mod tests {
             ("http://h?ca=x", "is for https"),
             ("https://h?ca=", "names a file"),
             ("http://me@h?org=o&bucket=b", "goes with InfluxDB 1.x"),
+            ("http://me:hunter2@h:8086/db", "LASTBEAT_INFLUX_PASSWORD"),
         ] {
             let error = parse(url).unwrap_err();
             assert!(error.contains(reason), "{url}: {error}");

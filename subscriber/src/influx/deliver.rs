@@ -1,14 +1,12 @@
 //! [`Delivery`]: sends shipments until the server has taken them, but for the points it refuses.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lastbeat_host::Clock;
-use tokio::sync::watch;
 
 use super::conflict::Conflict;
 use super::server::{Answer, Server};
 use super::shipment::Shipment;
-use crate::follower::Lag;
 use crate::follower::backoff::{Backoff, LAST_HOPELESS_RETRY, LAST_RETRY};
 use crate::follower::refused::Refused;
 use crate::follower::telling::Telling;
@@ -17,8 +15,7 @@ use crate::follower::telling::Telling;
 #[derive(Debug)]
 pub struct Delivery {
     server: Server,
-    /// What is told of the follower.
-    pub telling: Telling,
+    telling: Arc<Telling>,
     /// Held while points are put aside; the two shipments on their way share one file.
     refused: Mutex<Refused>,
     /// Set when the database had to be created: whatever an earlier one held is gone.
@@ -34,8 +31,7 @@ enum Sent {
 
 impl Delivery {
     /// Nothing is on its way yet.
-    pub fn new(server: Server, lag: watch::Sender<Lag>, refused: Refused) -> Self {
-        let telling = Telling::new("influxdb", format!("InfluxDB {}", server.target()), lag);
+    pub fn new(server: Server, telling: Arc<Telling>, refused: Refused) -> Self {
         Self { server, telling, refused: Mutex::new(refused), created: false.into() }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use lastbeat_host::Clock;
 use lastbeat_log::{LogError, LogHandle, Position, Reader};
-use lastbeat_wire::{Monotonic, UtcNanos};
+use lastbeat_wire::Monotonic;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -17,19 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::InfluxConfig;
 use super::deliver::Delivery;
-use super::gate::Gate;
 use super::server::Server;
 use super::shipment::Load;
-use crate::follower::catch_up::CatchUp;
-use crate::follower::cursor::{Cursor, CursorFile};
+use crate::follower::course::{Course, Stretch};
+use crate::follower::cursor::CursorFile;
 use crate::follower::refused::Refused;
+use crate::follower::telling::Telling;
 use crate::follower::{Follower, Lag};
-use crate::standby::{Standing, Turn};
+use crate::standby::{Fill, Gate, Standing, Turn};
 
 /// At most about so much of the log goes into one shipment.
 const SHIPMENT_BYTES: usize = 4 << 20;
-/// So much of it is read at a time: it stays in the processor's cache until its lines are made.
-const BATCH_BYTES: usize = 256 << 10;
 /// Shipments on their way. Two keep the server busy while the third is made and travels.
 const IN_FLIGHT: usize = 3;
 /// When less of the log than this is left, a pause lets it become more: a slow trickle makes few requests.
@@ -92,14 +90,14 @@ impl Follower for Influx {
     }
 
     async fn follow(self, log: LogHandle, lag: watch::Sender<Lag>, stop: CancellationToken) -> anyhow::Result<()> {
-        let now = Clock.now().monotonic;
+        let telling = Arc::new(Telling::new("influxdb", format!("InfluxDB {}", self.server.target()), lag));
         let mut shipping = Shipping {
             reader: log.reader(self.cursor)?,
-            delivery: Arc::new(Delivery::new(self.server, lag, self.refused)),
+            delivery: Arc::new(Delivery::new(self.server, Arc::clone(&telling), self.refused)),
             in_flight: VecDeque::new(),
-            cursor: Cursor::begin(self.cursor_file, self.cursor, now),
-            next_due: now,
-            catch_up: CatchUp::new(now),
+            course: Course::begin(log.clone(), self.cursor_file, self.cursor, Arc::clone(&telling)),
+            telling,
+            next_due: Clock.now().monotonic,
             shipment_bytes: self.shipment_bytes,
             little_bytes: self.little_bytes,
             gate: Gate::new(self.standing),
@@ -107,8 +105,7 @@ impl Follower for Influx {
         };
         let result = shipping.run(&stop).await;
         shipping.abandon();
-        shipping.cursor.save();
-        shipping.tell();
+        shipping.course.tick();
         result
     }
 }
@@ -121,19 +118,17 @@ struct Shipping {
     delivery: Arc<Delivery>,
     /// In the order of the log, which is the order in which the cursor follows.
     in_flight: VecDeque<InFlight>,
-    cursor: Cursor,
+    course: Course,
+    telling: Arc<Telling>,
     /// When the next shipment may be made.
     next_due: Monotonic,
-    catch_up: CatchUp,
     shipment_bytes: usize,
     little_bytes: u64,
     gate: Gate,
 }
 
 struct InFlight {
-    records: u64,
-    end: Position,
-    until: Option<UtcNanos>,
+    stretch: Stretch,
     delivered: JoinHandle<()>,
 }
 
@@ -148,14 +143,16 @@ impl Shipping {
             let holds = self.gate.waits && !is_closed;
             let mut progress = self.log.progress();
             let oldest = self.in_flight.front_mut();
-            let (reader, unsaved) = (&mut self.reader, self.cursor.is_unsaved());
-            let save_due = Instant::from_std(Clock.instant(self.cursor.save_due));
+            // A server that is away is told of with what waits for it meanwhile.
+            let is_under_way = oldest.is_some() || self.course.is_unsaved();
+            let reader = &mut self.reader;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 result = async { (&mut oldest.expect("guarded by the condition").delivered).await }, if oldest.is_some() => {
                     result.context("a shipment")?;
-                    self.arrived();
+                    // What is to be sent again is read again, though all of it was read.
+                    is_closed &= !self.arrived();
                 }
                 more = async { sleep_until(due).await; reader.wait().await }, if may_ship => match more {
                     Ok(()) => self.ship(),
@@ -163,10 +160,7 @@ impl Shipping {
                 },
                 Ok(()) = self.gate.standing.changed() => self.part_changed(),
                 _ = progress.wait_for(|_| false), if holds => is_closed = true,
-                () = sleep_until(save_due), if unsaved => {
-                    self.cursor.save();
-                    self.tell();
-                }
+                () = sleep_until(self.course.due()), if is_under_way => self.course.tick(),
             }
             if is_closed && self.in_flight.is_empty() {
                 return Ok(());
@@ -179,24 +173,24 @@ impl Shipping {
         let (turn, load) = match self.load() {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.delivery.telling.trouble(&error.to_string());
+                self.telling.trouble(&error.to_string());
                 self.next_due = Clock.now().monotonic.plus(READ_RETRY);
                 return;
             }
         };
         if turn == Turn::Wait {
             self.gate.waits = true;
-            self.tell();
+            self.course.tell();
             return;
         }
-        let (records, end, until) = (load.records, load.end, load.until);
+        let stretch = load.stretch;
         let delivery = Arc::clone(&self.delivery);
         let delivered = tokio::spawn(async move {
             if turn == Turn::Ship {
                 delivery.deliver(&load.into_shipment()).await;
             }
         });
-        self.in_flight.push_back(InFlight { records, end, until, delivered });
+        self.in_flight.push_back(InFlight { stretch, delivered });
         let pause = if self.reader.behind_bytes() < self.little_bytes { PAUSE } else { Duration::ZERO };
         self.next_due = Clock.now().monotonic.plus(pause);
     }
@@ -205,71 +199,32 @@ impl Shipping {
     fn load(&mut self) -> Result<(Turn, Load), LogError> {
         // Of a record about half becomes its line.
         let expected = usize::try_from(self.reader.behind_bytes()).unwrap_or(usize::MAX).min(self.shipment_bytes);
-        let (mut load, mut turn, mut bytes) = (Load::with_room(expected / 2), None, 0);
-        while bytes < self.shipment_bytes && !load.is_full() {
-            let batch = match self.reader.next_batch(BATCH_BYTES.min(self.shipment_bytes - bytes)) {
-                Ok(batch) => batch,
-                // It will be met again.
-                Err(_) if turn.is_some() => break,
-                Err(error) => return Err(error),
-            };
-            for damage in &batch.damage {
-                tracing::warn!("{damage}");
-            }
-            let begin = Position(batch.end().0 - batch.bytes());
-            let (its_turn, end) = self.gate.stretch(&batch);
-            if *turn.get_or_insert(its_turn) != its_turn || its_turn == Turn::Wait {
-                self.reader.seek(begin);
-                break;
-            }
-            load.take(&batch, end);
-            if batch.is_empty() || end < batch.end() {
-                self.reader.seek(end);
-                break;
-            }
-            bytes += usize::try_from(begin.bytes_to(end)).unwrap_or(usize::MAX);
-        }
-        Ok((turn.unwrap_or(Turn::Ship), load))
+        let mut load = Load::with_room(expected / 2);
+        let turn = self.gate.read(&mut self.reader, self.shipment_bytes as u64, |batch, end| {
+            load.take(batch, end);
+            if load.is_full() { Fill::Full } else { Fill::Room }
+        })?;
+        Ok((turn, load))
     }
 
-    /// The oldest shipment is taken: the cursor moves behind it.
-    fn arrived(&mut self) {
-        let Some(arrived) = self.in_flight.pop_front() else { return };
-        if self.delivery.created.swap(false, Ordering::AcqRel) && self.cursor.taken > Position::START {
+    /// The oldest shipment is taken: the cursor moves behind it. Whether instead all is to be sent again.
+    fn arrived(&mut self) -> bool {
+        let Some(arrived) = self.in_flight.pop_front() else { return false };
+        if self.delivery.created.swap(false, Ordering::AcqRel) && self.course.taken() > Position::START {
             // The server was wiped. What the log still has is sent again, from its start on.
             tracing::info!("influxdb: the database is new, it gets what the log still holds");
             self.abandon();
-            self.cursor.taken = Position::START;
+            self.course.again();
             self.reader.seek(Position::START);
-            return;
+            return true;
         }
-        let now = Clock.now().monotonic;
-        let shipped = self.cursor.taken.bytes_to(arrived.end);
-        self.cursor.taken = arrived.end;
-        if now >= self.cursor.save_due {
-            self.cursor.save();
-        }
-        self.delivery
-            .telling
-            .tell(|lag| (lag.records, lag.until) = (lag.records + arrived.records, lag.until.max(arrived.until)));
-        self.tell();
-        if let Some(told) = self.catch_up.shipped(shipped, self.behind_bytes(), now) {
-            tracing::info!("influxdb: {told}");
-        }
+        self.course.took(arrived.stretch);
+        false
     }
 
     fn part_changed(&mut self) {
         let held = self.gate.changed();
-        self.delivery.telling.tell(|lag| lag.held = held);
-    }
-
-    fn behind_bytes(&self) -> u64 {
-        self.cursor.taken.bytes_to(self.log.progress().borrow().written)
-    }
-
-    fn tell(&self) {
-        let (saved, behind_bytes) = (self.cursor.saved, self.behind_bytes());
-        self.delivery.telling.tell(|lag| (lag.cursor, lag.behind_bytes) = (saved, behind_bytes));
+        self.telling.tell(|lag| lag.held = held);
     }
 
     fn abandon(&mut self) {

@@ -18,7 +18,6 @@ mod conflict;
 mod crashes;
 mod deliver;
 mod follow;
-mod gate;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]

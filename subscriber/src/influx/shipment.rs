@@ -6,10 +6,11 @@ use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lastbeat_log::{Batch, Position};
-use lastbeat_wire::{Body, Topic, UtcNanos};
+use lastbeat_wire::{Body, Topic};
 
 use super::line;
 use super::server::Packing;
+use crate::follower::course::Stretch;
 use crate::record::Record;
 
 /// A request with so many lines is full.
@@ -23,12 +24,8 @@ pub struct Load {
     text: Vec<u8>,
     /// Where each line ends.
     ends: Vec<usize>,
-    /// How many records it was made from.
-    pub records: u64,
-    /// Where the cursor stands once all of this is taken.
-    pub end: Position,
-    /// The time of the newest of these records.
-    pub until: Option<UtcNanos>,
+    /// What it was made from.
+    pub stretch: Stretch,
 }
 
 /// Lines of line protocol.
@@ -53,10 +50,10 @@ impl Load {
     /// Adds the lines of a batch's records before `end`.
     pub fn take(&mut self, batch: &Batch<'_>, end: Position) {
         for record in batch.iter().take_while(|record| record.position < end) {
-            self.records += 1;
+            self.stretch.records += 1;
             self.add(record.kind, record.body);
         }
-        self.end = end;
+        self.stretch.end = end;
     }
 
     /// The lines, to be sent.
@@ -66,7 +63,7 @@ impl Load {
 
     fn add(&mut self, kind: u8, body: &[u8]) {
         let record = Record::decode(kind, body);
-        self.until = self.until.max(record.as_ref().ok().and_then(Record::time));
+        self.stretch.until = self.stretch.until.max(record.as_ref().ok().and_then(Record::time));
         let has_line = match record {
             Ok(Record::Message(message)) => {
                 // What can't be read was refused by the loop, and is in the store with its reason.

@@ -233,6 +233,27 @@ async fn a_wiped_server_gets_again_what_the_log_still_holds() {
 }
 
 #[tokio::test]
+async fn that_a_server_was_wiped_may_be_found_out_when_the_log_is_closed_and_all_of_it_on_its_way() {
+    let (server, dir) = (Influxd::start(), tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    (0..1_000).for_each(|number| drop(append(&mut log, number)));
+    log.commit();
+    let stop = CancellationToken::new();
+    let mut following = start(server.follower(dir.path()), log.handle().clone(), stop.clone()).unwrap();
+    following.lag.wait_for(|lag| lag.records == 1_000).await.unwrap();
+    stop.cancel();
+    following.ended().await.unwrap();
+    server.query("DROP DATABASE \"lastbeat\"").await;
+    append(&mut log, 1_000);
+    let (handle, end) = (log.handle().clone(), log.close(Duration::from_secs(10)).written);
+    let follower = server.follower(dir.path()).in_shipments_of(1 << 20);
+    let mut following = start(follower, handle, CancellationToken::new()).unwrap();
+    following.ended().await.unwrap();
+    assert_eq!(following.lag.borrow().cursor, end);
+    assert_eq!(server.count("sensor", "lux").await, 1_001);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_said_clearly_and_loses_nothing() {
     let (server, dir) = (Influxd::start_with(true), tempfile::tempdir().unwrap());
     server.query("CREATE USER \"me\" WITH PASSWORD 'right' WITH ALL PRIVILEGES").await;

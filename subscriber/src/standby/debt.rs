@@ -2,7 +2,7 @@
 //! leave that to a leader which never got it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lastbeat_wire::UtcNanos;
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,9 @@ struct Content {
 }
 
 impl Debt {
-    /// In the log's directory.
-    pub fn in_dir(dir: &Path) -> Self {
-        Self(dir.join("standby.json"))
+    /// In this file.
+    pub fn at(file: PathBuf) -> Self {
+        Self(file)
     }
 
     /// Until when records are to be shipped, whatever the leader says. One that stood in to its end owes all until now.
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn who_stood_in_to_the_end_owes_all_and_who_let_go_what_came_until_then() {
         let dir = tempfile::tempdir().unwrap();
-        let debt = Debt::in_dir(dir.path());
+        let debt = Debt::at(dir.path().join("standby.json"));
         assert_eq!(debt.load(UtcNanos(9)), UtcNanos(i64::MIN), "never stood in");
         let stand = |part, ship_until| {
             let permit = Permit { ship_until: UtcNanos(ship_until), skip_before: UtcNanos(0) };

@@ -28,7 +28,10 @@ impl Heard {
     /// Takes a message, or leaves it where it is no message of ours.
     pub(super) fn take(&self, topic: &[u8], payload: &[u8], retained: bool) {
         let (Ok(topic), 0..=MAX_PAYLOAD_BYTES) = (str::from_utf8(topic), payload.len()) else {
-            return tracing::debug!("a message that is too large, or whose topic is not UTF-8, was passed over");
+            let topic = String::from_utf8_lossy(topic);
+            return tracing::warn!(
+                "a message on {topic:?} was passed over: its topic is not UTF-8, or it has more than {MAX_PAYLOAD_BYTES} bytes"
+            );
         };
         let told = Told { topic: topic.to_owned(), payload: payload.to_vec(), retained };
         let mut waiting = self.lock();

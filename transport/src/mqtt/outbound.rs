@@ -2,7 +2,7 @@
 //! of its brokers that is with.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake},
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Wanted,
+    LONGEST_KEEPALIVE, Wanted,
     broker::{ANSWER_LIMIT, Broker, Failure},
     connector::{Connector, Down, End},
     heard::Heard,
@@ -42,7 +42,7 @@ pub(crate) fn publish(
     let retain = options.retain;
     let wanted = Wanted {
         client_id: format!("lastbeat-pub-{}", options.client),
-        keepalive: options.keepalive,
+        keepalive: options.keepalive.min(LONGEST_KEEPALIVE),
         inflight,
         // What was not acknowledged is sent again from here: a session at the broker would keep nothing more.
         keeps_session: false,
@@ -61,6 +61,7 @@ pub(crate) fn publish(
         listen: options.listen.iter().map(|topic| mqtt_filter(topic)).collect(),
         longest_wait: longest_wait(wanted.keepalive),
         last: None,
+        told: BTreeMap::new(),
         without_link_since: Clock.now().monotonic,
     };
     let thread = thread::Builder::new()
@@ -91,7 +92,7 @@ enum Link {
     Down,
     /// With the broker of this number.
     Up(usize),
-    /// No broker lets us in.
+    /// No broker lets us in, nor did one before.
     Refused(String),
 }
 
@@ -137,6 +138,8 @@ struct PublishingEnd {
     longest_wait: Duration,
     /// The broker that the last link was with.
     last: Option<Arc<str>>,
+    /// Why each broker could not be had, as it was told since that link: they may be away for days.
+    told: BTreeMap<String, Failure>,
     without_link_since: Monotonic,
 }
 
@@ -160,7 +163,9 @@ impl End for PublishingEnd {
 
     fn down(&mut self, down: &Down<'_>) {
         let was_up = {
-            let link = down.refusal.clone().map_or(Link::Down, Link::Refused);
+            // Who was let in before has the right password: what refuses it now may be put right.
+            let refusal = down.refusal.clone().filter(|_| self.last.is_none());
+            let link = refusal.map_or(Link::Down, Link::Refused);
             let before = std::mem::replace(&mut self.shared.lock().link, link);
             matches!(before, Link::Up(_))
         };
@@ -168,7 +173,12 @@ impl End for PublishingEnd {
         if was_up {
             self.without_link_since = Clock.now().monotonic;
         }
-        tracing::warn!("{down}");
+        let told = self.told.insert(down.place.to_owned(), down.failure.clone());
+        if told.as_ref() == Some(down.failure) {
+            tracing::debug!("{down}");
+        } else {
+            tracing::warn!("{down}");
+        }
     }
 
     fn longest_wait(&self) -> Duration {
@@ -192,6 +202,7 @@ impl PublishingEnd {
     }
 
     fn tell_of_move(&mut self, broker: &Broker) {
+        self.told.clear();
         let place = &broker.place;
         let without = Clock.now().monotonic.since(self.without_link_since).as_secs_f64();
         match self.last.replace(Arc::clone(place)) {

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, mpsc::Sender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Wanted,
+    LONGEST_KEEPALIVE, Wanted,
     broker::{ANSWER_LIMIT, Broker, Failure},
     canary::Canary,
     connector::{Connector, Down, End},
@@ -33,7 +33,7 @@ pub(crate) fn subscribe(
 ) -> Result<Subscription, TransportError> {
     let wanted = Wanted {
         client_id: format!("lastbeat-sub-{}", options.client),
-        keepalive: options.keepalive,
+        keepalive: options.keepalive.min(LONGEST_KEEPALIVE),
         inflight: 1,
         keeps_session: options.session == Session::Kept,
         will: None,

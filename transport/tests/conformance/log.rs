@@ -19,6 +19,8 @@ static START: Once = Once::new();
 pub struct Log(&'static Mutex<Vec<String>>);
 
 impl Log {
+    /// In a file of tests that look at it each test has to start it before the first event: what comes while it is being started
+    /// would be left out from then on, for all.
     pub fn start() -> Self {
         START.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
         Self(&LINES)

@@ -3,17 +3,50 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpSocket;
+
+/// A port of this machine's loopback on which nobody listens but who is told to: while its broker is not running, no other
+/// test's broker, relay or client is given it, whose peers this one's would then take it for.
+pub struct Port {
+    address: SocketAddr,
+    /// Bound, but not listening: that keeps the system from giving it away, and lets in who asks for it with `SO_REUSEADDR`.
+    _held: TcpSocket,
+}
+
+impl Port {
+    pub fn new() -> Self {
+        Self::of(Ipv4Addr::LOCALHOST)
+    }
+
+    /// On one of this machine's own addresses.
+    pub fn of(address: impl Into<IpAddr>) -> Self {
+        let address = SocketAddr::new(address.into(), 0);
+        let held = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(address).unwrap();
+        Self { address: held.local_addr().unwrap(), _held: held }
+    }
+
+    pub fn number(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The URL of an MQTT broker there.
+    pub fn url(&self) -> String {
+        format!("mqtt://{}", self.address)
+    }
+}
 
 pub struct Mosquitto {
     folder: tempfile::TempDir,
-    port: u16,
+    port: Port,
     child: Option<Child>,
 }
 
@@ -21,12 +54,13 @@ impl Mosquitto {
     /// Starts one; `extra` is added to its configuration, with `{folder}` standing for its folder.
     pub fn new(extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::new();
+        let number = port.number();
         let path = folder.path().display().to_string();
         // Anyone may come in unless `extra` asks for a password.
         let anonymous = !extra.contains("password_file");
         let configuration = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous {anonymous}\npersistence true\n\
+            "user root\nlistener {number} 127.0.0.1\nallow_anonymous {anonymous}\npersistence true\n\
              persistence_location {path}/\nmax_queued_messages 0\nmax_inflight_messages 0\n{}\n",
             extra.replace("{folder}", &path)
         );
@@ -41,8 +75,8 @@ impl Mosquitto {
     /// One that is not started yet, with a configuration made of its folder and port.
     pub fn configured(configuration: impl FnOnce(&Path, u16) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        fs::write(folder.path().join("mosquitto.conf"), configuration(folder.path(), port)).unwrap();
+        let port = Port::new();
+        fs::write(folder.path().join("mosquitto.conf"), configuration(folder.path(), port.number())).unwrap();
         Self { folder, port, child: None }
     }
 
@@ -51,11 +85,11 @@ impl Mosquitto {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     pub fn url(&self) -> String {
-        format!("mqtt://127.0.0.1:{}", self.port)
+        self.port.url()
     }
 
     pub fn start(&mut self) {
@@ -72,7 +106,7 @@ impl Mosquitto {
             .expect("this test needs a real MQTT broker: install Debian's packages mosquitto and mosquitto-clients");
         self.child = Some(child);
         // It listens within milliseconds, and has no other way to say so.
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.port())).is_err() {
             let exited = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(exited.is_none(), "mosquitto has ended at once: {exited:?}");
             thread::yield_now();

@@ -52,7 +52,7 @@ impl Echo {
 fn refused(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::PermissionDenied {
         "ICMP is not permitted: as root, `sysctl net.ipv4.ping_group_range=\"0 2147483647\"`, or else \
-         `setcap cap_net_raw+ep` on the program"
+         `setcap cap_net_raw+ep` on the program (in a systemd unit `AmbientCapabilities=CAP_NET_RAW`)"
             .to_owned()
     } else {
         format!("no socket for ICMP: {error}")
@@ -85,6 +85,7 @@ mod tests {
         let denied = refused(&io::ErrorKind::PermissionDenied.into());
         assert!(denied.contains("sysctl net.ipv4.ping_group_range=\"0 2147483647\""), "{denied}");
         assert!(denied.contains("setcap cap_net_raw+ep"), "{denied}");
+        assert!(denied.contains("AmbientCapabilities=CAP_NET_RAW"), "setcap is not heeded in a unit: {denied}");
         assert!(refused(&io::ErrorKind::Unsupported.into()).starts_with("no socket for ICMP: "));
     }
 }

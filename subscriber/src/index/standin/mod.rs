@@ -44,6 +44,8 @@ struct Inner {
     contents: Mutex<Contents>,
     /// Told of each request.
     asked: Notify,
+    /// Told when a client is to die.
+    killed: Notify,
 }
 
 /// The parts of a cluster that a test may look at and change.
@@ -66,6 +68,19 @@ pub struct Contents {
     pub conflicts: usize,
     /// Requests with more bytes are too large.
     pub max_bytes: Option<usize>,
+    /// Asked at each request what becomes of it; without it each is answered.
+    pub fate: Option<Box<dyn FnMut() -> Fate + Send>>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is answered.
+    Answered,
+    /// Its client is killed before it is looked at.
+    Unheard,
+    /// Its client is killed before it is answered.
+    Unanswered,
 }
 
 /// An answer that is told beforehand.
@@ -140,6 +155,11 @@ impl StandIn {
         }
     }
 
+    /// Waits until its client is to die.
+    pub async fn killed(&self) {
+        self.cluster.0.killed.notified().await;
+    }
+
     /// Every document there is, with its index and its id.
     pub fn documents(&self) -> Vec<(String, String, Value)> {
         let contents = self.contents();
@@ -191,7 +211,7 @@ fn answer(status: StatusCode, body: &Value) -> Response {
 }
 
 async fn bulk_of_all(State(cluster): State<Cluster>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
-    bulk(&cluster, &method, None, &headers, &body).await
+    cluster.answer(async || bulk(&cluster, &method, None, &headers, &body).await).await
 }
 
 async fn bulk_of_one(
@@ -202,6 +222,21 @@ async fn bulk_of_one(
     body: Bytes,
 ) -> Response {
     bulk(&cluster, &method, Some(&index), &headers, &body).await
+}
+
+impl Cluster {
+    /// Answers a request, as far as its client is there to hear it.
+    async fn answer(&self, answer: impl AsyncFnOnce() -> Response) -> Response {
+        let fate = self.0.contents.lock().unwrap().fate.as_mut().map_or(Fate::Answered, |fate| fate());
+        if fate != Fate::Unheard {
+            let response = answer().await;
+            if fate == Fate::Answered {
+                return response;
+            }
+        }
+        self.0.killed.notify_one();
+        std::future::pending().await
+    }
 }
 
 async fn bulk(cluster: &Cluster, method: &Method, index: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -220,11 +255,14 @@ async fn put_template(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut contents = cluster.0.contents.lock().unwrap();
-    match contents.admit(&headers).and_then(|()| contents.put_template(name, &headers, &body)) {
-        Ok(()) => answer(StatusCode::OK, &json!({ "acknowledged": true })),
-        Err(refusal) => refusal.into_response(),
-    }
+    let put = async || {
+        let mut contents = cluster.0.contents.lock().unwrap();
+        match contents.admit(&headers).and_then(|()| contents.put_template(name, &headers, &body)) {
+            Ok(()) => answer(StatusCode::OK, &json!({ "acknowledged": true })),
+            Err(refusal) => refusal.into_response(),
+        }
+    };
+    cluster.answer(put).await
 }
 
 /// `GET /` and `HEAD /` tell that it is there; what else there is is not needed here.

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::index::standin::Scripted;
+use crate::standby::{Part, Permit, Stand};
 
 /// Indexes a hundred results in a server that answers so first.
 async fn indexed(scripted: Vec<Scripted>) -> (Lag, StandIn, tempfile::TempDir) {
@@ -28,7 +29,11 @@ async fn a_busy_server_is_tried_again_with_all_of_it() {
     let (lag, server, _dir) = indexed(answers.map(|(status, body)| Scripted::Answer(status, body)).into()).await;
     assert_eq!((lag.set_aside, server.documents().len()), (0, 100));
     assert_eq!(server.contents().sizes, [100; 4]);
-    assert_eq!(server.contents().templates_put, 1, "it was not away");
+    assert_eq!(
+        server.contents().templates_put,
+        3,
+        "behind the proxy that says 503 and 502 it may have come back empty"
+    );
 }
 
 #[tokio::test]
@@ -46,6 +51,8 @@ async fn an_answer_that_is_lost_makes_nothing_twice() {
     assert_eq!((lag.set_aside, server.documents().len()), (0, 100));
     let contents = server.contents();
     assert_eq!((contents.conflicts, contents.templates_put), (100, 2));
+    // It may have been too long for whatever stands between.
+    assert_eq!(contents.sizes, [100, 50, 50]);
 }
 
 #[tokio::test]
@@ -95,6 +102,57 @@ async fn a_body_that_is_too_large_is_sent_in_halves_and_a_document_that_is_is_se
     let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
     assert_eq!((lag.set_aside, server.documents().len()), (1, 100));
     assert_eq!(set_aside(dir.path())[0]["reason"], "longer than the server takes");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_failure_ends_with_it_though_the_last_document_is_set_aside() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    server.contents().scripted = [503, 413].map(|status| Scripted::Answer(status, String::new())).into();
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 1);
+    let lag = finish(follow(&server, dir.path(), log.handle()), log).await;
+    assert_eq!((lag.trouble, lag.set_aside), (None, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_elsewhere_is_told_by_name_and_nothing_is_taken_for_written() {
+    let (elsewhere, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/?index=swarm", listener.local_addr().unwrap());
+    let target = format!("http://{}/", elsewhere.address);
+    let redirect = axum::Router::new().fallback(async move || axum::response::Redirect::to(&target));
+    let serving = tokio::spawn(async move { axum::serve(listener, redirect).await.unwrap() });
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 1);
+    log.commit();
+    let stop = CancellationToken::new();
+    let mut following = start(index(&url, dir.path()), log.handle().clone(), stop.clone()).unwrap();
+    let lag = following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap().clone();
+    let error = lag.trouble.unwrap().error;
+    assert!(error.contains(&format!("it sends to http://{}/", elsewhere.address)), "{error}");
+    assert_eq!(lag.cursor, Position::START);
+    stop.cancel();
+    following.ended().await.unwrap();
+    serving.abort();
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_what_waits_for_it_is_told_as_it_grows() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    append_ping(&mut log, 0);
+    log.commit();
+    let url = server.url("swarm");
+    let (address, cluster) = server.stop().await;
+    let mut following = start(index(&url, dir.path()), log.handle().clone(), CancellationToken::new()).unwrap();
+    following.lag.wait_for(|lag| lag.trouble.is_some()).await.unwrap();
+    append_ping(&mut log, 1);
+    log.commit();
+    let all = log.end().0;
+    following.lag.wait_for(|lag| lag.behind_bytes == all).await.unwrap();
+    let server = StandIn::start_at(&address, cluster).await;
+    let lag = finish(following, log).await;
+    assert_eq!((lag.behind_bytes, server.documents().len()), (0, 2));
 }
 
 #[tokio::test]
@@ -193,4 +251,36 @@ async fn what_travels_compressed_is_the_same() {
     assert_eq!(server.documents().len(), 100);
     let contents = server.contents();
     assert_eq!(contents.heads[0]["content-encoding"], "gzip");
+}
+
+#[tokio::test]
+async fn what_the_leader_has_indexed_is_passed_over_what_it_may_index_waits_and_goes_when_it_is_gone() {
+    let (server, dir) = (StandIn::start().await, tempfile::tempdir().unwrap());
+    let mut log = open_log(&dir.path().join("log"), Position::START);
+    (0..30).for_each(|number| drop(append_ping(&mut log, number)));
+    log.commit();
+    let held = |skip_before| Stand {
+        part: Part::Holding,
+        permit: Permit { ship_until: UtcNanos(i64::MIN), skip_before },
+        why: "the leader ships".into(),
+    };
+    let (stand, standing) = tokio::sync::watch::channel(held(UtcNanos(i64::MIN)));
+    let config = IndexConfig::parse(&server.url("swarm"), |_| None).unwrap();
+    let follower = Index::open(config, dir.path(), standing).unwrap().in_batches_of(700);
+    let mut following = start(follower, log.handle().clone(), CancellationToken::new()).unwrap();
+    following.lag.wait_for(|lag| lag.held.is_some() && lag.behind_bytes > 0).await.unwrap();
+    stand.send_replace(held(time_of(20)));
+    let lag = following.lag.wait_for(|lag| lag.records == 20).await.unwrap().clone();
+    assert_eq!((lag.until, server.contents().sizes.len()), (Some(time_of(19)), 0), "nothing was sent");
+    stand.send_replace(Stand::alone());
+    following.lag.wait_for(|lag| lag.records == 30 && lag.held.is_none()).await.unwrap();
+    let numbers = server.documents().into_iter().map(|(.., source)| source["sent"].as_i64().unwrap());
+    assert!(numbers.collect::<std::collections::BTreeSet<_>>().into_iter().eq(20..30));
+    // It does not hold up the end of the log, and what it holds back is there at the next start.
+    stand.send_replace(held(UtcNanos(i64::MIN)));
+    let end = log.end();
+    append_ping(&mut log, 30);
+    log.close(Duration::from_secs(10));
+    following.ended().await.unwrap();
+    assert_eq!(following.lag.borrow().cursor, end);
 }
