@@ -8,6 +8,7 @@ use anyhow::Context;
 use axum::extract::ConnectInfo;
 use lastbeat_host::Clock;
 use lastbeat_log::{Log, LogOptions, Position, SyncPolicy};
+use lastbeat_swarm::Swarm;
 use lastbeat_transport::{LinkIndex, SubscribeOptions};
 use lastbeat_watchdog::{HostView, LinkNumber, WatchRules, Watchdog};
 use lastbeat_wire::{Header, Monotonic, Now, PublisherId, Reading, UtcNanos};
@@ -77,7 +78,7 @@ pub fn snapshot(dir: &Path, bytes: &[u8], now: Now, host: Option<HostView>) {
         return;
     };
     // What has the form of a snapshot may yet have no sense: then it is set aside when it is read.
-    let Some(mut watchdog) = restored(kept, now, host) else { return };
+    let Some((mut watchdog, mut swarm)) = restored(kept, now, host) else { return };
     watchdog.begin(now, Some(now.utc));
     watchdog.link_up(now, LinkNumber(0));
     for hours in [0, 1, 24 * 365] {
@@ -85,21 +86,23 @@ pub fn snapshot(dir: &Path, bytes: &[u8], now: Now, host: Option<HostView>) {
         let later = Now { monotonic: now.monotonic.plus(span), utc: now.utc.plus(span) };
         watchdog.due(later);
         watchdog.outputs();
+        swarm.due(later);
         let _statuses: Vec<_> = watchdog.statuses(later).collect();
     }
     let again = watchdog.snapshot(now);
-    memory.save(&watchdog, now, Position(0)).expect("a temporary folder");
+    memory.save(&watchdog, &swarm, now, Position(0)).expect("a temporary folder");
     let kept = memory.load().expect("what was written").expect("what was written");
-    let slices = kept.slices().map(|slice| slice.expect("what was written").into_snapshot());
+    let slices = kept.slices().map(|slice| slice.expect("what was written").into_parts().0);
     let mut written: Vec<_> = slices.filter(|slice| !slice.is_empty()).collect();
     assert!(written.pop().is_none_or(|slice| slice == again) && written.is_empty(), "a few publishers are one slice");
 }
 
-fn restored(kept: Kept, now: Now, host: Option<HostView>) -> Option<Watchdog> {
+fn restored(kept: Kept, now: Now, host: Option<HostView>) -> Option<(Watchdog, Swarm)> {
     let rules = WatchRules { links: vec!["one".to_owned()], host, ..WatchRules::default() };
     let mut watchdog = Watchdog::new(rules, now);
-    restore(&mut watchdog, now, Some(kept)).ok()?;
-    Some(watchdog)
+    let mut swarm = Swarm::default();
+    restore(&mut watchdog, &mut swarm, now, Some(kept)).ok()?;
+    Some((watchdog, swarm))
 }
 
 /// A cursor file with these bytes, read for a target.

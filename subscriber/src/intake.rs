@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use lastbeat_log::{AppendError, Log, Position};
-use lastbeat_swarm::{Judgement, Swarm, SwarmRules};
+use lastbeat_swarm::{Judgement, Swarm};
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{
     Attend, BootClock, Detail, Evidence, Flip, Heard, LinkNumber, Notice, Output, Question, Reception, State, Status,
@@ -17,6 +17,8 @@ use lastbeat_watchdog::{
 use lastbeat_wire::{
     Body, Header, Monotonic, Now, ProcessIdentity, PublisherId, ResendGone, Resent, Topic, UtcNanos, decode,
 };
+
+pub use pings::Came;
 
 use crate::pace::{Chunk, Quiet};
 use crate::record::{Message, Record, kind};
@@ -147,10 +149,10 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    /// The same, with these rules for what agents find out.
+    /// The same with what agents have found out.
     #[must_use]
-    pub fn judging(mut self, rules: SwarmRules) -> Self {
-        self.swarm = Swarm::new(rules);
+    pub fn judging(mut self, swarm: Swarm) -> Self {
+        self.swarm = swarm;
         self
     }
 
@@ -179,9 +181,9 @@ impl<J: Journal> Intake<J> {
         &self.log
     }
 
-    /// Gives the watchdog and the log back, the log to be closed.
-    pub fn into_parts(self) -> (Watchdog, J) {
-        (self.watchdog, self.log)
+    /// Gives the watchdog, the swarm and the log back, the log to be closed.
+    pub fn into_parts(self) -> (Watchdog, Swarm, J) {
+        (self.watchdog, self.swarm, self.log)
     }
 
     /// Takes messages in; the position of the last record if all of them are in the log, so that they can be

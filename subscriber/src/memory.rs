@@ -1,4 +1,4 @@
-//! [`Memory`]: the watchdog's snapshot on disk, and how it is brought back after a restart.
+//! [`Memory`]: the snapshot of watchdog and swarm on disk, and how it is brought back after a restart.
 //!
 //! A snapshot is made of slices, each taken at a turn of the loop of its own ([`Slicing`]), so each publisher is remembered as
 //! it was at another place of the log: at a replay it ignores the records before that.
@@ -18,13 +18,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use lastbeat_log::{LogHandle, Position, WholeFile};
+use lastbeat_swarm::{Instant, Swarm};
 use lastbeat_watchdog::{Heard, Notice, Stamp, Timing, Watchdog};
 use lastbeat_wire::{Header, Now, Topic, UtcNanos, decode};
 use tokio::sync::OwnedMutexGuard;
 
 pub use file::{Kept, Slice, Unreadable, head};
-pub use slicing::{Part, SLICE, Slicing};
+pub use slicing::{Known, Part, SLICE, Slicing};
 
+use crate::intake::Came;
 use crate::record::{Message, Record};
 
 /// How much of the log is read at once.
@@ -92,43 +94,50 @@ impl Memory {
         Ok(Draft { file, from: None, memory: self.clone(), _turn: turn })
     }
 
-    /// Writes the file from a watchdog that hears nothing more, `position` being the end of the log. Blocks.
-    pub fn save(&self, watchdog: &Watchdog, now: Now, position: Position) -> io::Result<()> {
+    /// Writes the file from a watchdog and a swarm that hear nothing more, `position` being the end of the log. Blocks.
+    pub fn save(&self, watchdog: &Watchdog, swarm: &Swarm, now: Now, position: Position) -> io::Result<()> {
         let mut draft = self.draft()?;
         let mut from = 0;
         while from < watchdog.len() {
             draft.add(&Slice::new(position, watchdog.snapshot_of(now, from..from + SLICE)))?;
             from += SLICE;
         }
-        draft.add(&Slice::new(position, watchdog.snapshot_of(now, 0..0)))?;
+        let nobody = || Slice::new(position, watchdog.snapshot_of(now, 0..0));
+        let mut to = None;
+        while let Some((kept, next)) = swarm.kept(now.monotonic, to.as_ref(), SLICE) {
+            draft.add(&nobody().with_swarm(kept))?;
+            to = Some(next);
+        }
+        draft.add(&nobody())?;
         draft.finish()
     }
 
-    /// Makes the watchdog and gives it back what it knew: the snapshot, and what the log holds after it. Returns, too, until
-    /// when it watched, if it ever did.
+    /// Makes the watchdog and the swarm and gives them back what they knew: the snapshot, and what the log holds after it. Returns,
+    /// too, until when it watched, if it ever did.
     pub fn bring_back(
         &self,
-        new: impl Fn() -> Watchdog,
+        new: impl Fn() -> (Watchdog, Swarm),
         now: Now,
         kept: Option<Kept>,
         log: &LogHandle,
-    ) -> anyhow::Result<(Watchdog, Option<UtcNanos>)> {
-        let mut watchdog = new();
-        let restored = match restore(&mut watchdog, now, kept) {
+    ) -> anyhow::Result<(Watchdog, Swarm, Option<UtcNanos>)> {
+        let (mut watchdog, mut swarm) = new();
+        let restored = match restore(&mut watchdog, &mut swarm, now, kept) {
             Ok(restored) => restored,
             Err(error) => {
                 self.set_aside(&error)?;
-                watchdog = new();
+                (watchdog, swarm) = new();
                 Restored::nothing(&watchdog, now)
             }
         };
-        let watched_until = restored.replay_log(&mut watchdog, now, log)?;
-        Ok((watchdog, watched_until))
+        let watched_until = restored.replay_log(&mut watchdog, &mut swarm, now, log)?;
+        Ok((watchdog, swarm, watched_until))
     }
 }
 
 impl Draft {
-    /// Adds a slice. They come in the order in which they were taken, the last one without publishers.
+    /// Adds a slice. They come in the order in which they were taken, the swarm's after all of publishers, the
+    /// last one with nothing in it.
     pub fn add(&mut self, slice: &Slice) -> io::Result<()> {
         self.from.get_or_insert(slice.position());
         self.file.write(&slice.encode()?)
@@ -155,11 +164,16 @@ pub struct Restored {
     reached: Vec<Position>,
 }
 
-/// Gives the watchdog its snapshot back.
+/// Gives the watchdog and the swarm their snapshot back.
 ///
 /// # Errors
-/// When it can't be read. The watchdog may then know some of it.
-pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Result<Restored, Unreadable> {
+/// When it can't be read. They may then know some of it.
+pub fn restore(
+    watchdog: &mut Watchdog,
+    swarm: &mut Swarm,
+    now: Now,
+    kept: Option<Kept>,
+) -> Result<Restored, Unreadable> {
     let Some(kept) = kept else { return Ok(Restored::nothing(watchdog, now)) };
     let timing = watchdog.timing(now, kept.last().snapshot());
     let (from, watched_until) = (kept.from(), Some(kept.last().snapshot().at));
@@ -167,7 +181,9 @@ pub fn restore(watchdog: &mut Watchdog, now: Now, kept: Option<Kept>) -> Result<
     for slice in kept.slices() {
         let slice = slice?;
         let position = slice.position();
-        for place in watchdog.restore_part(now, &timing, slice.into_snapshot()) {
+        let (snapshot, kept) = slice.into_parts();
+        swarm.restore(now, Instant(timing.instant(snapshot.stamp())), kept);
+        for place in watchdog.restore_part(now, &timing, snapshot) {
             let place = place as usize;
             if reached.len() <= place {
                 reached.resize(place + 1, Position::START);
@@ -184,7 +200,13 @@ impl Restored {
         Self { from: Position::START, watched_until: None, timing, reached: Vec::new() }
     }
 
-    fn replay_log(&self, watchdog: &mut Watchdog, now: Now, log: &LogHandle) -> anyhow::Result<Option<UtcNanos>> {
+    fn replay_log(
+        &self,
+        watchdog: &mut Watchdog,
+        swarm: &mut Swarm,
+        now: Now,
+        log: &LogHandle,
+    ) -> anyhow::Result<Option<UtcNanos>> {
         let mut watched_until = self.watched_until;
         if self.from > log.progress().borrow().written {
             return Ok(watched_until);
@@ -201,7 +223,7 @@ impl Restored {
             for record in batch.iter() {
                 match Record::decode(record.kind, record.body) {
                     Ok(decoded) => {
-                        watched_until = watched_until.max(self.replay(watchdog, now, record.position, &decoded));
+                        watched_until = watched_until.max(self.replay(watchdog, swarm, now, record.position, &decoded));
                     }
                     Err(error) => tracing::warn!("the log at {}: {error}", record.position),
                 }
@@ -209,18 +231,19 @@ impl Restored {
         }
     }
 
-    /// Tells the watchdog a record of the time before; the record's own time.
+    /// Tells the watchdog and the swarm a record of the time before; the record's own time.
     pub fn replay(
         &self,
         watchdog: &mut Watchdog,
+        swarm: &mut Swarm,
         now: Now,
         position: Position,
         record: &Record<'_>,
     ) -> Option<UtcNanos> {
         match record {
-            Record::Message(message) => self.replay_message(watchdog, position, message, true),
+            Record::Message(message) => self.replay_message(watchdog, Some(swarm), now, position, message),
             // One that was refused is refused again, and shows as before that its publisher lives.
-            Record::Refused { message, .. } => self.replay_message(watchdog, position, message, false),
+            Record::Refused { message, .. } => self.replay_message(watchdog, None, now, position, message),
             Record::Flip(flip) if !self.knows(watchdog, flip.publisher.as_str(), position) => {
                 watchdog.replay(now, flip);
             }
@@ -229,7 +252,8 @@ impl Restored {
             {
                 watchdog.replay_notice(notice);
             }
-            Record::Flip(_) | Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) | Record::Judgement(_) => {}
+            Record::Judgement(judgement) => swarm.replay(judgement),
+            Record::Flip(_) | Record::Status(_) | Record::Unwatched(_) | Record::Notice(_) => {}
         }
         record.time()
     }
@@ -240,7 +264,17 @@ impl Restored {
         reached.is_some_and(|reached| position < *reached)
     }
 
-    fn replay_message(&self, watchdog: &mut Watchdog, position: Position, message: &Message<'_>, was_read: bool) {
+    /// A message that was read, with the swarm, or one that was refused.
+    ///
+    /// The swarm is kept after all publishers: what an agent's slice has, it has, too. What it hears twice changes nothing.
+    fn replay_message(
+        &self,
+        watchdog: &mut Watchdog,
+        swarm: Option<&mut Swarm>,
+        now: Now,
+        position: Position,
+        message: &Message<'_>,
+    ) {
         let Ok(topic) = Topic::parse(message.topic) else { return };
         if self.knows(watchdog, topic.publisher, position) {
             return;
@@ -248,8 +282,9 @@ impl Restored {
         let decoded = decode(topic.kind, message.payload);
         let nothing = Header::default();
         let header = decoded.as_ref().map_or(&nothing, |message| &message.header);
-        let (came_at, header) = self.timing.of(Stamp { utc: message.received_at, clock: message.clock }, header);
-        watchdog.heard(
+        let stamp = Stamp { utc: message.received_at, clock: message.clock };
+        let (came_at, header) = self.timing.of(stamp, header);
+        let reception = watchdog.heard(
             came_at,
             &Heard {
                 publisher: topic.publisher,
@@ -257,10 +292,15 @@ impl Restored {
                 link: None,
                 retained: message.retained,
                 resent: message.resent,
-                readable: was_read && decoded.is_ok(),
+                readable: swarm.is_some() && decoded.is_ok(),
                 header: &header,
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
+        if let (Some(swarm), Ok(told)) = (swarm, &decoded) {
+            let at = Instant(self.timing.instant(stamp));
+            let came = Came { publisher: topic.publisher, at, now: came_at, link: None, reception };
+            came.see(swarm, now, watchdog, &header, &told.body);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use lastbeat_host::{Clock, Own};
 use lastbeat_log::{Log, LogHandle, LogOptions, Position, Progress};
+use lastbeat_swarm::Swarm;
 use lastbeat_transport::{Incoming, LinkIndex, SubscribeOptions, Subscription, subscribe};
 use lastbeat_watchdog::{HostView, LinkNumber, WatchRules, Watchdog};
 use lastbeat_wire::Monotonic;
@@ -96,8 +97,8 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let now = Clock.now();
     let links = links(&settings, listener.is_some());
     let rules = rules(&settings, &own, &links);
-    let (mut watchdog, watched_until) =
-        memory.bring_back(|| Watchdog::new(rules.clone(), now), now, kept, &log_handle)?;
+    let new = || (Watchdog::new(rules.clone(), now), Swarm::new(settings.swarm.clone()));
+    let (mut watchdog, swarm, watched_until) = memory.bring_back(new, now, kept, &log_handle)?;
     watchdog.begin(now, watched_until);
     if let Some(own) = own_link(&links) {
         watchdog.link_up(now, own);
@@ -123,7 +124,7 @@ async fn watch_until_stopped(settings: Settings, announcer: Announcer, tail: Opt
     let service = Service::new(
         Wiring {
             holding: Holding::new(&log, PENDING_BYTES, holding::AT_MOST),
-            intake: Intake::new(watchdog, log, PENDING_BYTES, askable).judging(settings.swarm.clone()),
+            intake: Intake::new(watchdog, log, PENDING_BYTES, askable).judging(swarm),
             incoming,
             commands: asked,
             links,
@@ -246,14 +247,14 @@ async fn free_disk(log: LogHandle, memory: Memory, mut lags: Vec<watch::Receiver
 async fn close_log(intake: Intake, memory: Memory) -> anyhow::Result<()> {
     let now = Clock.now();
     let not_kept = intake.totals().not_kept;
-    let (watchdog, log) = intake.into_parts();
+    let (watchdog, swarm, log) = intake.into_parts();
     let end = log.end();
     let closing = move || -> anyhow::Result<()> {
         let progress = log.close(DRAIN);
         if progress.synced < end {
             bail!("the disk did not take the last {} of the log within {DRAIN:?}", end.0 - progress.synced.0);
         }
-        memory.save(&watchdog, now, end).context("write the snapshot")
+        memory.save(&watchdog, &swarm, now, end).context("write the snapshot")
     };
     tokio::task::spawn_blocking(closing).await.context("close the log")??;
     if not_kept > 0 {

@@ -4,12 +4,13 @@
 use std::io;
 
 use lastbeat_log::{LogHandle, Position};
+use lastbeat_swarm::{Kept, KeptTo};
 use lastbeat_wire::{Monotonic, Now};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::intake::Intake;
-use crate::memory::{Draft, Memory, Part, SLICE, Slice, Slicing};
+use crate::memory::{Draft, Known, Memory, Part, SLICE, Slice, Slicing};
 
 /// Slices that wait for the writer. While so many do no more are taken.
 const WAITING: usize = 8;
@@ -19,6 +20,8 @@ const WAITING: usize = 8;
 pub struct Saving {
     memory: Memory,
     slicing: Slicing,
+    /// How far the swarm is taken.
+    swarm_to: Option<KeptTo>,
     slices: Option<mpsc::Sender<Slice>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -27,7 +30,7 @@ impl Saving {
     /// Takes the first one ten seconds from `now`.
     pub fn new(memory: Memory, now: Monotonic) -> Self {
         let slicing = Slicing::new(now, memory.position(), SLICE);
-        Self { memory, slicing, slices: None, writer: None }
+        Self { memory, slicing, swarm_to: None, slices: None, writer: None }
     }
 
     /// When [`due`](Self::due) has something to do.
@@ -50,23 +53,32 @@ impl Saving {
         } else if self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
             return self.slicing.put_off(now.monotonic);
         }
-        let (end, publishers) = (intake.log().end(), intake.watchdog().len());
-        if let Some(part) = self.slicing.due(now.monotonic, end, publishers) {
-            self.take(now, intake, part);
+        let (publishers, pairs) = (intake.watchdog().len(), intake.swarm().pairs());
+        let kept =
+            self.slicing.is_at_swarm().then(|| intake.swarm().kept(now.monotonic, self.swarm_to.as_ref(), SLICE));
+        let is_more = kept.as_ref().map_or(pairs > 0, Option::is_some);
+        let known = Known { publishers, pairs, is_more };
+        if let Some(part) = self.slicing.due(now.monotonic, intake.log().end(), known) {
+            let (kept, to) = kept.flatten().unzip();
+            self.swarm_to = to;
+            self.take(now, intake, part, kept);
         }
     }
 
-    fn take(&mut self, now: Now, intake: &Intake, part: Part) {
+    fn take(&mut self, now: Now, intake: &Intake, part: Part, swarm: Option<Kept>) {
         if part.is_first {
             let (slices, receiver) = mpsc::channel(WAITING);
             self.slices = Some(slices);
             self.writer = Some(tokio::spawn(write(self.memory.clone(), intake.log().handle().clone(), receiver)));
         }
-        let end = part.is_last.then_some(0..0);
-        for places in Some(part.places).filter(|places| !places.is_empty()).into_iter().chain(end) {
-            let slice = Slice::new(intake.log().end(), intake.watchdog().snapshot_of(now, places));
+        let of = |places| Slice::new(intake.log().end(), intake.watchdog().snapshot_of(now, places));
+        let publishers = Some(part.places).filter(|places| !places.is_empty()).map(of);
+        let swarm = swarm.map(|kept| of(0..0).with_swarm(kept));
+        for slice in publishers.into_iter().chain(swarm).chain(part.is_last.then(|| of(0..0))) {
             // There is room, and a writer that has failed is noticed at the next slice.
-            let _ = self.slices.as_ref().map(|slices| slices.try_send(slice));
+            if let Some(slices) = &self.slices {
+                let _ = slices.try_send(slice);
+            }
         }
         if part.is_last {
             self.slices = None;
@@ -112,7 +124,7 @@ fn draft(memory: &Memory, mut slices: mpsc::Receiver<Slice>) -> io::Result<Optio
     let mut draft = memory.draft()?;
     while let Some(slice) = slices.blocking_recv() {
         draft.add(&slice)?;
-        if slice.snapshot().is_empty() {
+        if slice.is_end() {
             return Ok(Some((draft, slice.position())));
         }
     }
@@ -124,6 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use lastbeat_log::{Log, LogOptions};
+    use lastbeat_swarm::Swarm;
     use lastbeat_transport::{Batch, Delivery, LinkIndex};
     use lastbeat_watchdog::{WatchRules, Watchdog};
     use lastbeat_wire::UtcNanos;
@@ -171,12 +184,12 @@ mod tests {
         assert!(turns >= 5, "{turns} turns");
         saving.writer.take().expect("one was begun").await.unwrap();
         let before: Vec<_> = intake.watchdog().statuses(now).collect();
-        let (_, log) = intake.into_parts();
+        let (_, _, log) = intake.into_parts();
         let handle = log.handle().clone();
         log.close(Duration::from_mins(1));
         let kept = memory.load().unwrap().expect("it was written");
         assert!(kept.from() < kept.last().position());
-        let (again, _) = memory.bring_back(new, now, Some(kept), &handle).unwrap();
+        let (again, _, _) = memory.bring_back(|| (new(), Swarm::default()), now, Some(kept), &handle).unwrap();
         let counted = |status: &lastbeat_watchdog::Status| (status.publisher.clone(), status.counts);
         let after: Vec<_> = again.statuses(now).map(|status| counted(&status)).collect();
         assert_eq!(before.iter().map(counted).collect::<Vec<_>>(), after);

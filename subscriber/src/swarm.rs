@@ -175,33 +175,20 @@ impl SwarmTold {
     }
 }
 
-impl From<&TargetJudgement> for TargetTold {
-    fn from(judged: &TargetJudgement) -> Self {
-        Self {
-            target: judged.target.clone(),
-            since: Time(judged.at),
-            reach: judged.reach.word(),
-            level: judged.level.word(),
-            witnesses: judged.witnesses,
-            reaching: judged.reaching,
-            slow: judged.slow,
-            failing: judged.failing.clone(),
-            own_links: judged.own_links,
-            text: judged.to_string(),
-        }
+impl From<TargetJudgement> for TargetTold {
+    fn from(judged: TargetJudgement) -> Self {
+        let text = judged.to_string();
+        let TargetJudgement { at, target, witnesses, reaching, slow, failing, own_links, .. } = judged;
+        let (reach, level) = (judged.reach.word(), judged.level.word());
+        Self { target, since: Time(at), reach, level, witnesses, reaching, slow, failing, own_links, text }
     }
 }
 
-impl From<&AgentJudgement> for AgentTold {
-    fn from(judged: &AgentJudgement) -> Self {
-        Self {
-            agent: judged.agent.clone(),
-            since: Time(judged.at),
-            link: judged.link.word(),
-            targets: judged.targets,
-            failing: judged.failing,
-            text: judged.to_string(),
-        }
+impl From<AgentJudgement> for AgentTold {
+    fn from(judged: AgentJudgement) -> Self {
+        let text = judged.to_string();
+        let AgentJudgement { at, agent, link, targets, failing } = judged;
+        Self { agent, since: Time(at), link: link.word(), targets, failing, text }
     }
 }
 
@@ -227,8 +214,8 @@ impl From<Cell<'_>> for ResultTold {
 impl From<&Judgement> for JudgementTold {
     fn from(judgement: &Judgement) -> Self {
         match judgement {
-            Judgement::Target(target) => Self::Target(target.into()),
-            Judgement::Agent(agent) => Self::Agent(agent.into()),
+            Judgement::Target(target) => Self::Target(target.clone().into()),
+            Judgement::Agent(agent) => Self::Agent(agent.clone().into()),
         }
     }
 }

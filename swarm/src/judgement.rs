@@ -87,7 +87,7 @@ pub enum Common {
 }
 
 /// How an agent's own link stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Link {
     /// It reaches something.
@@ -97,6 +97,7 @@ pub enum Link {
     /// It reaches none of its targets, and nobody else tells whether it is them.
     Unclear,
     /// None of its results counts any more.
+    #[default]
     Unknown,
 }
 

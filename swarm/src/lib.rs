@@ -5,12 +5,15 @@
 //! - A result counts for as long as the agent's next one may take, and half as long again twice over; then it says nothing.
 
 mod config;
+mod counting;
 mod judgement;
-mod judging;
+mod kept;
 mod result;
 mod swarm;
+mod telling;
 
 pub use config::{Limits, SwarmRules};
 pub use judgement::{AgentJudgement, Common, Judgement, Level, Link, Reach, TargetJudgement};
-pub use result::{Found, Grade, Seen};
+pub use kept::{Kept, KeptTo};
+pub use result::{Found, Grade, Instant, Seen};
 pub use swarm::{Cell, Swarm};

@@ -8,6 +8,10 @@ use serde::Serialize;
 use crate::config::Limits;
 use crate::judgement::Level;
 
+/// Nanoseconds since this host was booted, as [`Monotonic`]; of a result that was measured before that, below zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub i64);
+
 /// What an agent found out about a target, as it is taken in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen<'a> {
@@ -16,11 +20,11 @@ pub struct Seen<'a> {
     /// The target.
     pub target: &'a str,
     /// When it was measured, on our clock: a result that waited is as old as it is.
-    pub at: Monotonic,
+    pub at: Instant,
     /// When it was measured, for people.
     pub time: UtcNanos,
-    /// The link by which it came: its broker.
-    pub broker: &'a str,
+    /// The link by which it came: its broker; `None` where that is not known, as the log does not: then it stays what it was.
+    pub broker: Option<&'a str>,
     /// The agent's host.
     pub host: Option<&'a str>,
     /// The figures.
@@ -39,7 +43,7 @@ pub struct Found {
     /// Why it could not be measured, or what the last probe ended in.
     pub error: Option<Box<str>>,
     #[serde(skip)]
-    pub(crate) at: Monotonic,
+    pub(crate) at: Instant,
     #[serde(skip)]
     pub(crate) every: Option<Duration>,
 }
@@ -54,6 +58,31 @@ pub enum Grade {
     Failed,
     /// It could not be measured: that says nothing of the target.
     Unmeasured,
+}
+
+impl Instant {
+    /// The instant `span` before this one.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
+    }
+
+    /// The time from here to an instant; zero when it is not later.
+    pub(crate) fn age(self, now: Monotonic) -> Duration {
+        u64::try_from(Self::from(now).0.saturating_sub(self.0)).map_or(Duration::ZERO, Duration::from_nanos)
+    }
+
+    /// The instant `span` later, at least the clock's start.
+    pub(crate) fn plus(self, span: Duration) -> Monotonic {
+        let nanos = self.0.saturating_add(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX));
+        Monotonic(u64::try_from(nanos).unwrap_or_default())
+    }
+}
+
+impl From<Monotonic> for Instant {
+    fn from(at: Monotonic) -> Self {
+        Self(i64::try_from(at.0).unwrap_or(i64::MAX))
+    }
 }
 
 impl Found {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lastbeat_swarm::{
-    AgentJudgement, Common, Grade, Judgement, Level, Limits, Link, Reach, Seen, Swarm, SwarmRules, TargetJudgement,
+    AgentJudgement, Common, Grade, Instant, Judgement, Level, Limits, Link, Reach, Seen, Swarm, SwarmRules,
+    TargetJudgement,
 };
 use lastbeat_wire::{Fields, Monotonic, Now, UtcNanos, Value};
 use proptest::prelude::*;
@@ -39,8 +40,8 @@ impl World {
     }
 
     fn seen(&mut self, agent: &str, target: &str, measured: Now, fields: &Fields<'_>) -> Vec<Judgement> {
-        let (at, time) = (measured.monotonic, measured.utc);
-        let seen = Seen { agent, target, at, time, broker: "mqtt://one", host: Some(agent), fields };
+        let (at, time) = (measured.monotonic.into(), measured.utc);
+        let seen = Seen { agent, target, at, time, broker: Some("mqtt://one"), host: Some(agent), fields };
         self.swarm.see(self.now, &seen);
         self.swarm.due(self.now)
     }
@@ -54,11 +55,11 @@ impl World {
     }
 
     fn target(&self, name: &str) -> TargetJudgement {
-        self.swarm.targets().find(|target| target.target == name).expect("judged").clone()
+        self.swarm.targets().find(|target| target.target == name).expect("judged")
     }
 
     fn agent(&self, name: &str) -> AgentJudgement {
-        self.swarm.agents().find(|agent| agent.agent == name).expect("judged").clone()
+        self.swarm.agents().find(|agent| agent.agent == name).expect("judged")
     }
 
     fn stands(&self, name: &str) -> (Reach, Level, u32, u32) {
@@ -165,6 +166,10 @@ fn a_result_that_waited_is_as_old_as_it_is_and_never_replaces_a_newer_one() {
     fields.push("every", Value::Integer(20));
     let long_ago = at(1_000_000 - 65_000);
     assert!(world.seen("rome-1", "a.example", long_ago, &fields).is_empty(), "it says nothing of now");
+    let before_boot = Instant::from(world.now.monotonic).minus(Duration::from_secs(1_065));
+    let (broker, target, agent) = (Some("mqtt://one"), "a.example", "rome-1");
+    let seen = Seen { agent, target, at: before_boot, time: UtcNanos(0), broker, host: None, fields: &fields };
+    assert!(!world.swarm.see(world.now, &seen), "an older one, of before this host was booted");
     world.reached("rome-1", "a.example");
     let before = at(999_999);
     assert!(world.seen("rome-1", "a.example", before, &fields).is_empty());

@@ -36,6 +36,7 @@ mod window;
 
 pub use adaptive::{Adaptive, Bounds, Learned};
 pub use config::{HostView, PublisherRules, WatchRules};
+pub use delay::Waited;
 pub use evidence::{Evidence, Fact, Source};
 pub use flip::Flip;
 pub use links::{BEHIND_AT_MOST, LinkNumber, Unwatched};

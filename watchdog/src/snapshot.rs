@@ -9,6 +9,7 @@ use crate::adaptive::Memory;
 use crate::evidence::Evidence;
 use crate::publisher::{Counts, Process, Publisher};
 use crate::state::{Cause, State};
+use crate::timing::{BootClock, Stamp};
 
 /// The watchdog's memory at one instant, to be kept and given back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,12 @@ impl Snapshot {
     #[must_use]
     pub fn of_nobody(&self) -> Self {
         Self { publishers: Vec::new(), ..*self }
+    }
+
+    /// When it was made.
+    pub fn stamp(&self) -> Stamp {
+        let clock = self.boot.zip(self.at_monotonic).map(|(boot, monotonic)| BootClock::of(boot, monotonic));
+        Stamp { utc: self.at, clock }
     }
 
     /// How many publishers it remembers.

@@ -66,13 +66,17 @@ impl Timing {
     pub fn of<'a>(&self, stamp: Stamp, header: &Header<'a>) -> (Now, Header<'a>) {
         let instant = self.instant(stamp);
         let before_boot = u64::try_from(instant.saturating_neg()).unwrap_or_default();
-        let monotonic = Monotonic(u64::try_from(instant).unwrap_or_default()).min(self.now.monotonic);
+        let monotonic = Monotonic(u64::try_from(instant).unwrap_or_default());
         let uptime = header.uptime.map(|uptime| uptime.saturating_add(before_boot));
         (Now { monotonic, utc: stamp.utc }, Header { uptime, ..header.clone() })
     }
 
-    /// Nanoseconds since the present boot, below 0 before it.
-    fn instant(&self, stamp: Stamp) -> i64 {
+    /// Nanoseconds since the present boot, below 0 before it; no later than now.
+    pub fn instant(&self, stamp: Stamp) -> i64 {
+        self.instant_told(stamp).min(signed(self.now.monotonic))
+    }
+
+    fn instant_told(&self, stamp: Stamp) -> i64 {
         let by_wall =
             || signed(self.timed_by.monotonic).saturating_add(stamp.utc.0.saturating_sub(self.timed_by.utc.0));
         let is = |clock: BootClock, boot: BootId| clock.boot == low_bits(boot);

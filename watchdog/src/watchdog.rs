@@ -7,9 +7,10 @@ use lastbeat_wire::{BootId, Header, Kind, Monotonic, Now, PublisherId};
 
 use crate::adaptive::Adaptive;
 use crate::config::WatchRules;
+use crate::delay::Waited;
 use crate::links::{LinkNumber, Links};
 use crate::output::{Attend, Output};
-use crate::publisher::Publisher;
+use crate::publisher::{Process, Publisher};
 use crate::publishers::Publishers;
 use crate::sequences::Place;
 use crate::speaker::Speaker;
@@ -165,6 +166,14 @@ impl Watchdog {
     /// How one publisher stands.
     pub fn status(&self, now: Now, publisher: &str) -> Option<Status> {
         Some(self.status_at(now, self.publishers.find(publisher)?))
+    }
+
+    /// How long a message that was [heard](Self::heard) had waited before it came `now`, whatever the clocks of the two hosts show;
+    /// `None` where nothing tells.
+    pub fn waited(&self, now: Now, publisher: &str, header: &Header<'_>) -> Option<Waited> {
+        let publisher = self.publishers.get(self.publishers.find(publisher)?);
+        let is_its = |process: &&Process| header.process.is_none() || process.identity == header.process;
+        publisher.processes().find(is_its)?.delay.known(now, header)
     }
 
     /// Takes a message.

@@ -1,11 +1,11 @@
-//! The snapshot's file: slices, each of some publishers at one instant, one after the other.
+//! The snapshot's file: slices, each of some publishers at one instant, one after the other, then slices of the swarm.
 //!
 //! ```text
 //! magic  "LBsnap" | version u16
 //! slice  length u32 | CRC-32C u32 | deflated MessagePack
 //! ```
 //!
-//! Numbers are little-endian; length and checksum are those of the deflated bytes. The last slice has no publishers: without
+//! Numbers are little-endian; length and checksum are those of the deflated bytes. The last slice has nothing in it: without
 //! it the file is cut short. A file of the first version is one slice as MessagePack, without any of this.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,6 +14,7 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use lastbeat_log::Position;
+use lastbeat_swarm::Kept as KeptSwarm;
 use lastbeat_watchdog::Snapshot;
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +25,15 @@ const HEAD_BYTES: usize = 8;
 /// More than the longest slice has: 256 publishers that each remember all that one may.
 const SLICE_BYTES: u32 = 1 << 30;
 
-/// Some publishers as they were at one instant.
+/// Some publishers, or a part of the swarm, as they were at one instant.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Slice {
     /// Records before this are in it.
     position: u64,
     snapshot: Snapshot,
+    /// Not in those of older versions, which pass over it.
+    #[serde(default, skip_serializing_if = "KeptSwarm::is_empty")]
+    swarm: KeptSwarm,
 }
 
 /// The form of the first version.
@@ -81,7 +85,18 @@ pub enum Unreadable {
 impl Slice {
     /// Publishers at an instant at which the log went so far.
     pub fn new(position: Position, snapshot: Snapshot) -> Self {
-        Self { position: position.0, snapshot }
+        Self { position: position.0, snapshot, swarm: KeptSwarm::default() }
+    }
+
+    /// The same with a part of the swarm at that instant.
+    #[must_use]
+    pub fn with_swarm(self, swarm: KeptSwarm) -> Self {
+        Self { swarm, ..self }
+    }
+
+    /// Whether it is the end of a snapshot: nothing is in it.
+    pub fn is_end(&self) -> bool {
+        self.snapshot.is_empty() && self.swarm.is_empty()
     }
 
     /// Records before this are in it.
@@ -95,8 +110,8 @@ impl Slice {
     }
 
     /// What is remembered, to be given back.
-    pub fn into_snapshot(self) -> Snapshot {
-        self.snapshot
+    pub fn into_parts(self) -> (Snapshot, KeptSwarm) {
+        (self.snapshot, self.swarm)
     }
 
     /// The bytes of the file for it.
@@ -151,7 +166,7 @@ impl Kept {
             last = Some(bytes);
         }
         let last = decode(&last.ok_or(Unreadable::Short)?)?;
-        if !last.snapshot.is_empty() {
+        if !last.is_end() {
             return Err(Unreadable::Short);
         }
         source.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
@@ -167,8 +182,9 @@ impl Kept {
         if version != 1 {
             return Err(Unreadable::Version(version));
         }
-        let last = Slice { position, snapshot: snapshot.of_nobody() };
-        Ok(Self { form: Form::Whole(Slice { position, snapshot }), from: Position(position), last })
+        let position = Position(position);
+        let last = Slice::new(position, snapshot.of_nobody());
+        Ok(Self { form: Form::Whole(Slice::new(position, snapshot)), from: position, last })
     }
 
     /// From here on the log is needed.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use lastbeat_swarm::Swarm;
 use lastbeat_watchdog::{
     Bounds, Cause, Detail, Heard, HostView, LinkNumber, Output, PublisherRules, Reception, State, WatchRules, Watchdog,
 };
@@ -46,7 +47,7 @@ impl Recorded {
         let (_, now, process) = self.told();
         let mut watchdog = Watchdog::new(rules(process), now);
         let kept = Kept::open(std::io::Cursor::new(self.snapshot)).unwrap();
-        let restored = restore(&mut watchdog, now, Some(kept)).unwrap();
+        let restored = restore(&mut watchdog, &mut Swarm::default(), now, Some(kept)).unwrap();
         (watchdog, restored)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lastbeat_log::Position;
 use lastbeat_simulation::Broken;
+use lastbeat_swarm::Swarm;
 use lastbeat_transport::{Batch, Delivery, LinkIndex};
 use lastbeat_watchdog::{HostView, LinkNumber, Reception, WatchRules, Watchdog};
 use lastbeat_wire::{Kind, Monotonic, Now, ProcessIdentity, PublisherId};
@@ -18,7 +19,7 @@ use super::fleet::Fleet;
 use super::person::Person;
 use super::world::{Happening, Packet, World, signed};
 use crate::intake::{Effect, Finding, Intake};
-use crate::memory::{Kept, Part, Slice, Slicing, head, restore};
+use crate::memory::{Kept, Known, Part, Slice, Slicing, head, restore};
 use crate::pace::Pace;
 use crate::record::Record;
 use crate::service::STALL;
@@ -173,11 +174,12 @@ impl World {
         let mut watchdog = Watchdog::new(self.watch.rules.clone(), now);
         let kept = self.watch.memory.as_ref().map(|memory| Cursor::new(memory.kept.clone()));
         let kept = kept.map(|bytes| Kept::open(bytes).expect("invariant: it was written so"));
-        let restored = restore(&mut watchdog, now, kept).expect("invariant: it was written so");
+        let mut swarm = Swarm::default();
+        let restored = restore(&mut watchdog, &mut swarm, now, kept).expect("invariant: it was written so");
         let mut watched_until = restored.watched_until;
         for stored in self.watch.disk.read(restored.from.0) {
             let record = Record::decode(stored.kind, &stored.body).expect("invariant: it was written so");
-            let time = restored.replay(&mut watchdog, now, Position(stored.position), &record);
+            let time = restored.replay(&mut watchdog, &mut swarm, now, Position(stored.position), &record);
             watched_until = watched_until.max(time);
         }
         self.ledger.restarted(now);
@@ -391,7 +393,7 @@ impl World {
             self.watch.slicing.put_off(now.monotonic);
         }
         let end = Position(self.watch.disk.progress().end);
-        if let Some(part) = self.watch.slicing.due(now.monotonic, end, publishers) {
+        if let Some(part) = self.watch.slicing.due(now.monotonic, end, Known { publishers, pairs: 0, is_more: false }) {
             self.slice(now, end, part);
         }
     }

@@ -2,6 +2,7 @@
 
 use lastbeat_transport::{Arrival, LinkIndex, Session, SubscribeOptions, subscribe};
 use lastbeat_wire::Header;
+use reqwest::Method;
 
 use crate::mosquitto::Mosquitto;
 use crate::support::http::Api;
@@ -70,6 +71,43 @@ async fn what_agents_find_out_is_judged_told_and_kept() {
     assert_eq!(count(dir.path(), "SELECT count(*) FROM judgement WHERE kind = 'agent' AND verdict = 'down'"), 1);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM judgement WHERE name = 'a.example'"), 3);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM refused WHERE topic LIKE 'ping/%'"), 3);
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_swarm_is_said_after_a_kill_and_after_a_stop_and_nothing_is_told_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = bound();
+    let (mut subscriber, mut url) = Subscriber::serve(dir.path(), &["--from", &from]);
+    let mut agents = Publisher::connect(&to, "agents", Header::default());
+    agents.raw("ping/a.example", br#"["paris","ok",{"Error":null,"loss":100.0}]"#);
+    assert_eq!(judged(&subscriber, "target")["reach"], "none");
+    agents.raw("ping/a.example", WELL);
+    assert_eq!(judged(&subscriber, "target")["reach"], "some");
+    let mut before = Api::at(&url).await.get("/api/v1/swarm").await;
+    before.as_object_mut().unwrap().remove("now");
+    for killed in [true, false] {
+        // It is answered once it is on the disk, and so is all before it.
+        assert_eq!(Api::at(&url).await.ask(Method::POST, "/api/v1/beat/last", "").await.0, 200);
+        if killed {
+            subscriber.kill();
+        } else {
+            assert_eq!(subscriber.stop().code(), Some(0));
+        }
+        (subscriber, url) = Subscriber::serve(dir.path(), &["--from", &from]);
+        let mut after = Api::at(&url).await.get("/api/v1/swarm").await;
+        after.as_object_mut().unwrap().remove("now");
+        assert_eq!(after, before, "killed: {killed}");
+    }
+    let mut agents = Publisher::connect(&to, "agents", Header::default());
+    agents.raw("ping/a.example", br#"["paris","ok",{"loss":0.0}]"#);
+    assert_eq!(judged(&subscriber, "target")["reach"], "all", "what was told is not told again");
+    assert_eq!(subscriber.stop().code(), Some(0));
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM judgement"), 3);
+}
+
+/// The next judgement of that sort on stdout.
+fn judged(subscriber: &Subscriber, sort: &str) -> serde_json::Value {
+    std::iter::repeat_with(|| subscriber.flip()).find_map(|line| line.get(sort).cloned()).expect("it goes on for ever")
 }
 
 /// Runs `targets`; its exit code and what it says.
