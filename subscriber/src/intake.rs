@@ -203,19 +203,19 @@ impl<J: Journal> Intake<J> {
         room.then(|| self.log.end())
     }
 
-    /// Takes one message in; how it was received, if it could be read.
-    fn message(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, room: bool) -> Option<Reception> {
+    /// Takes one message in.
+    fn message(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, room: bool) {
         let received_at = self.received_at(now);
         let topic = match Topic::parse(delivery.topic) {
             Ok(topic) => topic,
             Err(_) if delivery.resent => {
                 self.gone(now, delivery);
-                return None;
+                return;
             }
             Err(error) => {
                 self.refuse(now, link, delivery, Reason::Topic, &error.to_string());
                 self.keep_refused(now, received_at, delivery, &error.to_string(), room);
-                return None;
+                return;
             }
         };
         let decoded = decode(topic.kind, delivery.payload);
@@ -247,7 +247,11 @@ impl<J: Journal> Intake<J> {
                 log: decoded.as_ref().ok().and_then(|message| message.log.as_deref()),
             },
         );
-        let is_readable = taken.is_ok();
+        if let (true, Ok(message)) = (taken.is_ok(), &decoded) {
+            let (publisher, link) = (topic.publisher, Some(LinkNumber(link.0)));
+            let came = Came { publisher, at: now.monotonic.into(), now, link, reception };
+            came.see(&mut self.swarm, now, &self.watchdog, &message.header, &message.body);
+        }
         match reception {
             // Asked twice and answered by two, it comes more than once.
             Reception::Duplicate if delivery.resent => {}
@@ -274,7 +278,6 @@ impl<J: Journal> Intake<J> {
                 }
             },
         }
-        is_readable.then_some(reception)
     }
 
     /// A publisher no longer has what it was asked for.

@@ -32,8 +32,9 @@ impl Came<'_> {
     /// Shows it to the swarm, if it is a result: a reading of an agent with a target.
     pub fn see(&self, swarm: &mut Swarm, now: Now, watchdog: &Watchdog, header: &Header<'_>, body: &Body<'_>) {
         let (Body::Reading(reading), Reception::Live | Reception::Late) = (body, self.reception) else { return };
+        let Some(agent) = agent_name(self.publisher) else { return };
         let target = reading.fields.iter().find(|(name, _)| *name == field::TARGET);
-        let (Some((_, Value::Text(target))), Some(agent)) = (target, agent_name(self.publisher)) else { return };
+        let Some((_, Value::Text(target))) = target else { return };
         let time = reading.point_time(header, self.now.utc);
         let at = self.at.minus(self.age(watchdog, header, time));
         let broker = self.link.map(|link| watchdog.link_name(link));
@@ -64,7 +65,7 @@ impl Came<'_> {
 impl<J: Journal> Intake<J> {
     /// Takes a result in, if the message is on a topic of results; whether it is.
     ///
-    /// What is logged, and what everybody behind the log reads, is a reading of the agent with the target as a field.
+    /// What is judged and logged, and what everybody behind the log reads, is a reading of the agent with the target as a field.
     pub(super) fn ping(&mut self, now: Now, link: LinkIndex, delivery: Delivery<'_>, room: bool) -> bool {
         match decode_ping(delivery.topic, delivery.payload) {
             None => return false,
@@ -72,11 +73,7 @@ impl<J: Journal> Intake<J> {
                 let topic = Kind::Sensor.topic(&agent);
                 let payload = encode(&message, Encoding::Json);
                 let reading = Delivery { topic: topic.as_bytes(), payload: &payload, ..delivery };
-                if let Some(reception) = self.message(now, link, reading, room) {
-                    let link = Some(LinkNumber(link.0));
-                    let came = Came { publisher: agent.as_str(), at: now.monotonic.into(), now, link, reception };
-                    came.see(&mut self.swarm, now, &self.watchdog, &message.header, &message.body);
-                }
+                self.message(now, link, reading, room);
             }
             Some(Err(error)) => {
                 let received_at = self.received_at(now);
@@ -158,14 +155,31 @@ mod tests {
             uptime: Some(found * MINUTE),
             ..Header::default()
         };
+        come(
+            intake,
+            now,
+            "ping/a.example",
+            header,
+            &[("agent", Value::Text("rome".into())), ("loss", Value::Integer(loss.into()))],
+        );
+    }
+
+    fn come(
+        intake: &mut Intake<Appended>,
+        now: Now,
+        topic: &str,
+        header: Header<'_>,
+        values: &[(&'static str, Value<'static>)],
+    ) {
         let mut fields = lastbeat_wire::Fields::new();
-        fields.push("agent", Value::Text("rome".into()));
-        fields.push("loss", Value::Integer(loss.into()));
+        for (name, value) in values {
+            fields.push(*name, value.clone());
+        }
         let reading = lastbeat_wire::Reading { fields, ..Default::default() };
         let message = Message { header, body: Body::Reading(reading), ..Default::default() };
         let mut batch = Batch::default();
         let payload = encode(&message, Encoding::Json);
-        batch.push(Delivery { topic: b"ping/a.example", payload: &payload, retained: false, resent: false });
+        batch.push(Delivery { topic: topic.as_bytes(), payload: &payload, retained: false, resent: false });
         intake.take(now, LinkIndex(0), &batch);
         intake.settle(now);
     }
@@ -173,6 +187,16 @@ mod tests {
     fn shown(intake: &Intake<Appended>, now: Now) -> (Option<f64>, bool) {
         let cell = intake.swarm().cells(now.monotonic).next().expect("there is a result");
         (cell.found.loss, cell.grade.is_some())
+    }
+
+    #[test]
+    fn a_result_counts_as_a_reading_of_its_agent_too_as_it_stands_in_the_log() {
+        let mut intake = intake();
+        let values = [("target", Value::Text("a.example".into())), ("loss", Value::Integer(30))];
+        come(&mut intake, at(100), "sensor/agent/rome", Header::default(), &values);
+        assert_eq!(shown(&intake, at(100)), (Some(30.0), true));
+        come(&mut intake, at(100), "sensor/rome", Header::default(), &values);
+        assert_eq!(intake.swarm().pairs(), 1, "no agent");
     }
 
     #[test]
