@@ -9,8 +9,11 @@ use lastbeat_log::{Log, LogOptions, Position};
 use lastbeat_publisher::source::csv::{self, CsvSource};
 use lastbeat_publisher::source::{Source, Step};
 use lastbeat_subscriber::measured::{self, Taking};
+use lastbeat_swarm::{Seen, Swarm, SwarmRules};
 use lastbeat_watchdog::{Heard, LinkNumber, Reception, WatchRules, Watchdog};
-use lastbeat_wire::{Body, Encoding, Header, Kind, Message, Monotonic, Now, ProcessIdentity, UtcNanos, decode, encode};
+use lastbeat_wire::{
+    Body, Encoding, Fields, Header, Kind, Message, Monotonic, Now, ProcessIdentity, UtcNanos, Value, decode, encode,
+};
 
 use crate::ready::{Ready, elsewhere, reading};
 
@@ -41,6 +44,7 @@ enum Make {
     Beat(u32),
     Shuffled(u32),
     AllDue(u32),
+    Judge,
     Line,
     Append,
     Store,
@@ -48,7 +52,7 @@ enum Make {
 }
 
 /// All of them.
-pub const ALL: [Part; 14] = [
+pub const ALL: [Part; 15] = [
     part("decode JSON", Make::Decode(Encoding::Json)),
     part("decode MessagePack", Make::Decode(Encoding::MessagePack)),
     part("encode JSON", Make::Encode(Encoding::Json)),
@@ -59,6 +63,7 @@ pub const ALL: [Part; 14] = [
     Part { name: "beat among 1,000,000 in any order", counted: false, make: Make::Shuffled(1_000_000) },
     part("10,000 due at once", Make::AllDue(10_000)),
     Part { name: "1,000,000 due at once", counted: false, make: Make::AllDue(1_000_000) },
+    part("judge 250 of 10,000 pairs", Make::Judge),
     part("line protocol", Make::Line),
     part("log append", Make::Append),
     part("store 1,000 readings", Make::Store),
@@ -101,6 +106,10 @@ impl Part {
             Make::AllDue(publishers) => {
                 let mut crowd = Crowd::new(publishers);
                 Box::new(move |times| Ok((0..times).map(|_| crowd.all_due()).sum()))
+            }
+            Make::Judge => {
+                let mut pinged = Pinged::new();
+                timed(move |number| pinged.judge(number))
             }
             Make::Line => {
                 let (mut out, header, reading) = (Vec::new(), Header::default(), reading());
@@ -194,6 +203,58 @@ fn rows() -> anyhow::Result<Running> {
             other => panic!("a row of a good file: {other:?}"),
         }
     }))
+}
+
+/// A swarm of 100 agents with 100 targets each, all well but for one agent's link and one target.
+struct Pinged {
+    swarm: Swarm,
+    names: Vec<String>,
+    now: Now,
+}
+
+impl Pinged {
+    const AGENTS: usize = 100;
+
+    /// All pairs are judged.
+    fn new() -> Self {
+        let now = Now { monotonic: Monotonic(1 << 40), utc: UtcNanos(1_753_000_000_000_000_000) };
+        let names = (0..Self::AGENTS).map(|number| format!("city-{number}")).collect();
+        let mut pinged = Self { swarm: Swarm::new(SwarmRules::default()), names, now };
+        (0..Self::AGENTS * Self::AGENTS).for_each(|pair| pinged.see(pair));
+        pinged.due();
+        pinged
+    }
+
+    fn see(&mut self, pair: usize) {
+        let (agent, target) = (pair % Self::AGENTS, pair / Self::AGENTS);
+        let mut fields = Fields::new();
+        fields.push("loss", Value::Float(if agent == 0 || target == 0 { 100.0 } else { 0.0 }));
+        fields.push("avg", Value::Float(12.5));
+        let seen = Seen {
+            agent: &self.names[agent],
+            target: &self.names[target],
+            at: self.now.monotonic.into(),
+            time: self.now.utc,
+            broker: Some("bench"),
+            host: None,
+            fields: &fields,
+        };
+        self.swarm.see(self.now, &seen);
+    }
+
+    fn due(&mut self) {
+        let due = self.swarm.next_deadline().expect("invariant: results have come");
+        self.now.monotonic = self.now.monotonic.max(due);
+        drop(std::hint::black_box(self.swarm.due(self.now)));
+    }
+
+    /// Has 250 new results, of pairs far from each other, and is judged; the agent's link and the target are as they were.
+    fn judge(&mut self, number: u64) {
+        self.now.monotonic = self.now.monotonic.plus(Duration::from_millis(1));
+        let pairs = Self::AGENTS * Self::AGENTS;
+        (0..250).for_each(|place| self.see((place * 40 + number as usize * 7) % pairs));
+        self.due();
+    }
 }
 
 /// A watchdog with its publishers, who beat in turn, five times a threshold each, in simulated time.

@@ -163,8 +163,24 @@ impl Delivery {
     }
 }
 
-/// Two smaller groups, the one that is to be sent first last; of one document it is the one, beside none.
-fn halves(group: &[usize]) -> [Group; 2] {
+/// Two smaller groups, the one that is to be sent first last; of one document only that.
+fn halves(group: &[usize]) -> impl Iterator<Item = Group> {
     let (first, second) = group.split_at(group.len().div_ceil(2));
-    [second.to_vec(), first.to_vec()]
+    [second, first].into_iter().filter(|half| !half.is_empty()).map(<[usize]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_often_it_is_halved_one_document_stays_one_group() {
+        let mut groups: Vec<Group> = vec![(0..5).collect()];
+        for _ in 0..100 {
+            let group = groups.pop().unwrap();
+            groups.extend(halves(&group));
+        }
+        groups.reverse();
+        assert_eq!(groups, [vec![0], vec![1], vec![2], vec![3, 4]]);
+    }
 }
